@@ -1,0 +1,49 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help setup demo serve test test-heavy lint format bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Groundswell needs Python 3.11 or later, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else 0'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+setup: $(VENV)/.installed-dev ## make .venv with Groundswell and its development tools
+
+demo: $(VENV)/.installed ## install, load the demo retailer, forecast it, write report.html
+	$(BIN)/groundswell demo --out report.html
+
+serve: $(VENV)/.installed ## serve the API on http://127.0.0.1:8000/docs
+	$(BIN)/groundswell serve
+
+test: $(VENV)/.installed-dev ## the quick tests (under 5 minutes)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not heavy"
+
+test-heavy: $(VENV)/.installed-dev ## the slow tests: real servers, kills, a browser, real data
+	$(BIN)/python -m pytest -m heavy
+
+lint: $(VENV)/.installed-dev ## formatting, lint, types, direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev ## format the code and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed-dev ## the measurements behind the figures in the docs
+	$(BIN)/python -m bench
+
+clean: ## remove what the tools left behind (not .venv, not data/home)
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis report.html

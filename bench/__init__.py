@@ -1,0 +1,1 @@
+"""Benchmarks: each one a command, `python -m bench.NAME`."""

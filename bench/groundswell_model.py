@@ -1,0 +1,43 @@
+"""Groundswell as a forecaster of the benchmark: `score.py --task us_retail --model bench.groundswell_model:fast`.
+
+`fast(case)` sees the case alone: history, signals and frequency as they were known at the origin.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import pandas as pd
+
+from forecast import forecast
+
+
+class Case(Protocol):
+    """What the benchmark hands over."""
+
+    history: pd.DataFrame
+    signals: pd.DataFrame
+    future: pd.DatetimeIndex
+    frequency: str
+    season_length: int
+
+
+def fast(case: Case) -> pd.DataFrame:
+    """The fast engine with the case's signals: ds, mean, median and the bounds, one row a period."""
+    return _predict(case, case.signals)
+
+
+def fast_without_signals(case: Case) -> pd.DataFrame:
+    """The same engine with no signal offered: what the signals are worth is the difference."""
+    return _predict(case, None)
+
+
+def _predict(case: Case, signals: pd.DataFrame | None) -> pd.DataFrame:
+    result = forecast(
+        case.history,
+        len(case.future),
+        signals=signals,
+        frequency=case.frequency,
+        season_length=case.season_length,
+    )
+    return result.to_frame()

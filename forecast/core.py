@@ -1,0 +1,288 @@
+"""`forecast()` and `backtest()`: validation, backtest, intervals, guards and explanation around any engine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from forecast import engines, explain, intervals
+from forecast import frequency as freq
+from forecast.backtest import Backtest, Past, errors_of, rolling, scored
+from forecast.engines.base import Engine, Path, Problem
+from forecast.errors import OptionError, SignalsError
+from forecast.intervals import Errors
+from forecast.problem import Sources
+from forecast.regressors import SignalRows, read
+from forecast.result import EngineUsed, Forecast, SignalReport
+from forecast.scenario import differences
+from forecast.season import holidays_signal
+from forecast.series import Series, versions
+from forecast.transform import FloatArray, Transform, choose
+
+VERSION = "1"  # of the method: answers of another version may differ
+MAX_HORIZON = 520
+GUARD = 5.0  # no forecast beyond this multiple of the largest sale in the history
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One request after the engine has spoken."""
+
+    engine: Engine
+    reason: str
+    series: Series
+    sources: Sources
+    transform: Transform
+    problem: Problem
+    past: Past
+    path: Path
+    errors: Errors
+    moment: pd.Timestamp | None
+
+
+def forecast(
+    history: pd.DataFrame | pd.Series,
+    horizon: int,
+    *,
+    signals: pd.DataFrame | None = None,
+    engine: str = "fast",
+    levels: Sequence[float] = (80, 95),
+    frequency: str | None = None,
+    as_of: str | pd.Timestamp | None = None,
+    scenario: Mapping[str, pd.Series] | None = None,
+    calendar: str | None = None,
+    season_length: float | None = None,
+    deadline_ms: float | None = None,
+    category: str | None = None,
+    unit: str | None = None,
+) -> Forecast:
+    """Forecast a sales series `horizon` periods past its last complete known one.
+
+    `history` has columns `ds`, `y` (or is a Series on dates) and `signals` is long, `signal, ds, value` (or `start`,
+    `end` for `ds`), of any cadence; both may carry `known_at` with repeated vintages, `signals` also `future_known`
+    and `aggregation`. `as_of` hides what became known later. `calendar` names a country whose holidays are offered as a
+    signal. `scenario` maps a signal to another path, a Series of values on dates. `levels` are per cent.
+    `deadline_ms` lets `engine="auto"` choose. Raises ForecastError for bad input.
+    """
+    started = time.perf_counter()
+    checked = _levels(levels)
+    run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, deadline_ms, None)
+    terms = dict(run.path.terms)
+    if scenario:
+        terms |= differences(scenario, run.problem, run.series)
+    terms, clipped = _guarded(terms, run)
+    median, grid, mean = _distribution(terms, run)
+    parts = explain.contributions(terms, mean, run.transform)
+    importance = explain.importance(parts)
+    tested = scored(run.past, run.errors, run.series, run.transform, checked, run.engine.name)
+    return Forecast(
+        category=category,
+        unit=unit,
+        frequency=run.series.frequency,
+        as_of=run.moment,
+        history=pd.DataFrame({"ds": pd.DatetimeIndex(run.series.ds), "y": run.series.y}),
+        history_start=run.series.start,
+        history_end=run.series.end - np.timedelta64(1, "D"),
+        engine=EngineUsed(run.engine.name, _configuration(run, calendar, scenario), "champion", run.reason),
+        ds=run.series.future(horizon),
+        kinds=_kinds(run, horizon),
+        mean=mean,
+        median=median,
+        grid=grid,
+        parts=parts,
+        levels=checked,
+        signals=_reports(run, importance),
+        importance=importance,
+        backtest=tested,
+        warnings=_warnings(run, clipped, bool(scenario)),
+        fit_ms=1000 * (time.perf_counter() - started),
+    )
+
+
+def backtest(
+    history: pd.DataFrame | pd.Series,
+    horizon: int,
+    *,
+    origins: int | None = None,
+    signals: pd.DataFrame | None = None,
+    engine: str = "fast",
+    levels: Sequence[float] = (80, 95),
+    frequency: str | None = None,
+    as_of: str | pd.Timestamp | None = None,
+    calendar: str | None = None,
+    season_length: float | None = None,
+) -> Backtest:
+    """Forecast from up to `origins` past origins (what the engine can afford where None) and score what has come true.
+
+    Arguments as for `forecast`. Raises ForecastError for bad input.
+    """
+    if origins is not None and origins < 1:
+        raise OptionError("origins", origins, "a whole number from 1")
+    checked = _levels(levels)
+    run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, None, origins)
+    return scored(run.past, run.errors, run.series, run.transform, checked, run.engine.name)
+
+
+def _run(
+    history: pd.DataFrame | pd.Series,
+    horizon: int,
+    signals: pd.DataFrame | None,
+    engine: str,
+    frequency: str | None,
+    as_of: str | pd.Timestamp | None,
+    calendar: str | None,
+    season_length: float | None,
+    deadline_ms: float | None,
+    origins: int | None,
+) -> _Run:
+    _check_horizon(horizon)
+    chosen, reason = engines.engine(engine, deadline_ms)
+    moment = _moment(as_of)
+    past_versions = versions(history, frequency, season_length, moment)
+    series = past_versions.read(moment)
+    offered = read(signals, moment) + (read(holidays_signal(series, horizon, calendar)) if calendar else [])
+    sources = Sources(past_versions, tuple(_distinct(offered)), horizon)
+    moment = sources.moment(moment)
+    transform = choose(series.y)
+    problem = sources.problem(series, transform, moment)
+    past, path = rolling(chosen, sources, problem, transform, moment, origins)
+    return _Run(chosen, reason, series, sources, transform, problem, past, path, errors_of(past, problem), moment)
+
+
+def _check_horizon(horizon: int) -> None:
+    if isinstance(horizon, bool) or not isinstance(horizon, (int, np.integer)) or not 1 <= horizon <= MAX_HORIZON:
+        raise OptionError("horizon", horizon, f"a whole number from 1 to {MAX_HORIZON}")
+
+
+def _levels(levels: Sequence[float]) -> tuple[float, ...]:
+    checked = tuple(sorted({float(level) for level in levels}))
+    if not checked or not all(0 < level < 100 for level in checked):
+        raise OptionError("levels", list(levels), "per cents between 0 and 100, such as 80 and 95")
+    return checked
+
+
+def _moment(as_of: str | pd.Timestamp | None) -> pd.Timestamp | None:
+    if as_of is None:
+        return None
+    try:
+        moment = pd.Timestamp(as_of)
+    except (ValueError, TypeError) as error:
+        raise OptionError("as_of", as_of, "a date or a moment, such as 2026-11-23T09:00:00Z") from error
+    if pd.isna(moment):
+        raise OptionError("as_of", as_of, "a date or a moment, such as 2026-11-23T09:00:00Z")
+    return moment.tz_convert("UTC").tz_localize(None) if moment.tz is not None else moment
+
+
+def _distinct(signals: list[SignalRows]) -> list[SignalRows]:
+    reserved = {"level", "trend", "season", "guard"}
+    for signal in signals:
+        if signal.name in reserved:
+            raise SignalsError("signals.signal", signal.name, "a name that is not a driver of the forecast itself")
+    return signals
+
+
+def _guarded(terms: dict[str, FloatArray], run: _Run) -> tuple[dict[str, FloatArray], bool]:
+    """Hold the median inside the guard; what was cut off is the driver `guard`."""
+    low, high = _bounds(run)
+    median = np.sum(list(terms.values()), axis=0)
+    held = np.clip(median, run.transform.forward(low), run.transform.forward(high))
+    clipped = bool((held != median).any())
+    return (terms | {"guard": held - median} if clipped else terms), clipped
+
+
+def _bounds(run: _Run) -> tuple[FloatArray, FloatArray]:
+    """Smallest and largest sale allowed: zero for non-negative history, and `GUARD` times the largest one seen."""
+    high = GUARD * float(np.nanmax(np.abs(run.series.y))) or 1.0
+    low = (0.0 if run.transform.offset else high * 1e-12) if run.transform.log else -high
+    return np.array([low]), np.array([high])
+
+
+def _distribution(terms: dict[str, FloatArray], run: _Run) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Median (horizon,), quantile grid (horizon, probabilities) and mean (horizon,) in sales units."""
+    low, high = _bounds(run)
+    path = np.sum(list(terms.values()), axis=0)
+    spread = intervals.quantiles(run.errors, len(run.problem) - 1, intervals.PROBABILITIES)
+    held = np.clip(path[:, None] + spread, run.transform.forward(low), run.transform.forward(high))
+    grid = run.transform.inverse(held)
+    if run.transform.log:
+        grid = np.maximum(grid, 0.0)
+    median = run.transform.inverse(path)
+    return median, grid, grid.mean(axis=1)
+
+
+def _kinds(run: _Run, horizon: int) -> tuple[str, ...]:
+    ends = freq.spans(run.series.future(horizon), run.series.frequency)[1]
+    if run.moment is None:
+        return ("forecast",) * horizon
+    return tuple("nowcast" if end <= np.datetime64(run.moment, "us") else "forecast" for end in ends)
+
+
+def _reports(run: _Run, importance: list[dict[str, float | str]]) -> list[SignalReport]:
+    share = {str(row["driver"]): float(row["share"]) for row in importance}
+    labels = np.concatenate([run.series.ds, run.series.future(run.problem.horizon)])
+    edges = {r.name: r.edge for r in run.problem.regressors}
+    if not run.engine.uses_signals:
+        unused = f"the engine {run.engine.name} does not use signals"
+        return [
+            SignalReport(name, False, None, None, None, None, _label(labels, edge), 0.0, unused)
+            for name, edge in edges.items()
+        ]
+    return [
+        SignalReport(
+            signal=e.signal,
+            admitted=e.admitted,
+            gain_pct=e.gain_pct,
+            gain_interval_pct=e.gain_interval_pct,
+            lag=e.lag,
+            lead=e.lead,
+            known_to=_label(labels, edges[e.signal]),
+            importance=share.get(e.signal, 0.0),
+            reason=e.reason,
+        )
+        for e in run.path.evidence
+    ]
+
+
+def _label(labels: freq.Days, edge: int) -> str | None:
+    return str(labels[edge]) if edge >= 0 else None
+
+
+def _warnings(run: _Run, clipped: bool, scenario: bool) -> list[str]:
+    found = list(run.series.notes)
+    if intervals.scored(run.errors, len(run.problem) - 1) < intervals.MIN_ORIGINS:
+        found.append("the history is too short to measure errors; intervals rest on its own steps and are wide")
+    if clipped:
+        found.append(f"a guard held the forecast inside {GUARD:g} times the largest sale of the history")
+    for regressor in run.problem.regressors:
+        last = len(run.problem) - 1
+        if regressor.future_known and regressor.edge < last + run.problem.horizon:
+            found.append(
+                f"{regressor.name} is declared future-known but ends before the horizon; its last value is held"
+            )
+        elif 0 <= regressor.edge < last:
+            found.append(f"{regressor.name} ends {last - regressor.edge} period(s) before the last known sale")
+    if scenario:
+        found.append("a scenario tells what usually goes together with such a path, not what it would cause")
+    return found
+
+
+def _configuration(run: _Run, calendar: str | None, scenario: Mapping[str, pd.Series] | None) -> str:
+    """Names everything but the data that the answer depends on."""
+    resolved = {
+        "version": VERSION,
+        "engine": run.engine.name,
+        "frequency": run.series.frequency,
+        "seasons": run.series.season_lengths,
+        "horizon": run.problem.horizon,
+        "calendar": calendar,
+        "signals": [r.name for r in run.problem.regressors],
+        "scenario": sorted(scenario) if scenario else [],
+    }
+    digest = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()
+    return f"cfg_{digest[:16]}"

@@ -1,0 +1,35 @@
+"""Engines by name. Plug-ins join through the entry point group `groundswell.engines`."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+from forecast.engines.base import Engine, Evidence, Path, Problem
+from forecast.engines.fast import Fast
+from forecast.engines.seasonal_naive import SeasonalNaive
+from forecast.errors import OptionError
+
+__all__ = ["Engine", "Evidence", "Path", "Problem", "engine", "names"]
+
+GROUP = "groundswell.engines"
+_BUILT_IN: dict[str, type[Engine]] = {Fast.name: Fast, SeasonalNaive.name: SeasonalNaive}
+
+
+def names() -> list[str]:
+    """Names of all engines that can be asked for, `auto` among them."""
+    return sorted({*_BUILT_IN, *(point.name for point in entry_points(group=GROUP)), "auto"})
+
+
+def engine(name: str, deadline_ms: float | None = None) -> tuple[Engine, str]:
+    """The engine of that name and why it was chosen; raises OptionError with the known names."""
+    if deadline_ms is not None and not deadline_ms > 0:
+        raise OptionError("deadline_ms", deadline_ms, "a number of milliseconds above 0")
+    if name == "auto":
+        within = "no deadline" if deadline_ms is None else f"deadline {deadline_ms:g} ms"
+        return Fast(), f"auto: the most accurate engine there is, {within}"
+    if name in _BUILT_IN:
+        return _BUILT_IN[name](), "asked for by name"
+    for point in entry_points(group=GROUP):
+        if point.name == name:
+            return point.load()(), "asked for by name (plug-in)"
+    raise OptionError("engine", name, "one of " + ", ".join(names()))

@@ -1,0 +1,29 @@
+"""What a caller can do wrong.
+
+ForecastError
+ ├── HistoryError   the sales history cannot be forecast
+ ├── SignalsError   a signal or a scenario cannot be used
+ └── OptionError    an option is not one of those allowed
+"""
+
+
+class ForecastError(ValueError):
+    """Bad input: names the field, its value and what was allowed; `str()` is one sentence for a person."""
+
+    def __init__(self, field: str, value: object, allowed: str) -> None:
+        self.field = field
+        self.value = str(value)
+        self.allowed = allowed
+        super().__init__(f"{field}: got {self.value}; wanted {allowed}")
+
+
+class HistoryError(ForecastError):
+    """The history has the wrong columns, dates or values, or too few of them."""
+
+
+class SignalsError(ForecastError):
+    """A signal or scenario has the wrong columns, dates or values."""
+
+
+class OptionError(ForecastError):
+    """An option such as `horizon`, `engine` or `levels` is out of range."""

@@ -1,0 +1,147 @@
+"""What a forecast answers: distribution, explanation, evidence on the signals, quality, warnings."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from forecast import intervals
+from forecast.backtest import Backtest, Quality
+from forecast.errors import OptionError
+from forecast.frequency import Days
+from forecast.transform import FloatArray
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+
+@dataclass(frozen=True)
+class SignalReport:
+    """One signal that was offered. Numbers are None where there is nothing to measure.
+
+    `gain_pct` is 100 (1 - MAE with / MAE without) out of sample, `gain_interval_pct` its 90 % interval; `lag` by how
+    many periods sales follow the signal; `lead` how many periods past the last known sale it still informs; `known_to`
+    the label of its last known period; `importance` its share in the moves of this forecast.
+    """
+
+    signal: str
+    admitted: bool
+    gain_pct: float | None
+    gain_interval_pct: tuple[float, float] | None
+    lag: int | None
+    lead: int | None
+    known_to: str | None
+    importance: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class EngineUsed:
+    """Which engine made the forecast, with which configuration, and why that one."""
+
+    name: str
+    configuration: str
+    role: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The answer of `forecast()`. Arrays run over the periods of the horizon, values are in sales units."""
+
+    category: str | None
+    unit: str | None
+    frequency: str
+    as_of: pd.Timestamp | None
+    history: pd.DataFrame  # ds, y as known at the origin; y is NaN in gaps
+    history_start: np.datetime64
+    history_end: np.datetime64  # the last day of the last known period
+    engine: EngineUsed
+    ds: Days
+    kinds: tuple[str, ...]  # nowcast where the period was over at the origin, else forecast
+    mean: FloatArray
+    median: FloatArray
+    grid: FloatArray  # (horizon, probabilities) quantiles at intervals.PROBABILITIES
+    parts: dict[str, FloatArray]
+    levels: tuple[float, ...]
+    signals: list[SignalReport]
+    importance: list[dict[str, float | str]]
+    backtest: Backtest
+    warnings: list[str]
+    fit_ms: float
+
+    @property
+    def quality(self) -> Quality:
+        """How good forecasts from past origins were."""
+        return self.backtest.quality
+
+    def to_frame(self) -> pd.DataFrame:
+        """ds, mean, median, then lo- and hi- for each level: one row a period, in order."""
+        frame = pd.DataFrame({"ds": pd.DatetimeIndex(self.ds), "mean": self.mean, "median": self.median})
+        for level in self.levels:
+            low, high = self.interval(level)
+            frame[f"lo-{level:g}"], frame[f"hi-{level:g}"] = low, high
+        return frame
+
+    def contributions(self) -> pd.DataFrame:
+        """ds and one column a driver, in sales units; each row adds up to `mean`."""
+        return pd.DataFrame({"ds": pd.DatetimeIndex(self.ds), **self.parts})
+
+    def interval(self, level: float) -> tuple[FloatArray, FloatArray]:
+        """Lower and upper bound of the central interval of `level` per cent, each (horizon,)."""
+        if not 0 < level < 100:
+            raise OptionError("level", level, "a per cent between 0 and 100")
+        return self.quantile(0.5 - level / 200), self.quantile(0.5 + level / 200)
+
+    def quantile(self, probability: float) -> FloatArray:
+        """The quantile of each period, (horizon,); `probability` is held inside the grid of 0.005 to 0.995."""
+        return np.array([np.interp(probability, intervals.PROBABILITIES, row) for row in self.grid])
+
+    def probability(self, ds: str | pd.Timestamp, *, above: float) -> float:
+        """The probability that sales of the period labelled `ds` exceed `above`; resolved to 0.005."""
+        at = np.flatnonzero(self.ds == np.datetime64(pd.Timestamp(ds), "D"))
+        if not at.size:
+            raise OptionError("ds", ds, f"a period of the horizon, {self.ds[0]} to {self.ds[-1]}")
+        row = self.grid[at[0]]
+        return 1 - float(np.interp(above, row, intervals.PROBABILITIES, left=0.0, right=1.0))
+
+    def plot(self) -> Figure:
+        """The history, last year and the forecast with its intervals as a plotly figure."""
+        from forecast.plot import figure  # plotly is wanted only by those who draw
+
+        return figure(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as plain data, ready for JSON."""
+        return {
+            "category": self.category,
+            "unit": self.unit,
+            "frequency": self.frequency,
+            "as_of": None if self.as_of is None else f"{self.as_of.isoformat()}Z",
+            "history": {"start": str(self.history_start), "end": str(self.history_end), "periods": len(self.history)},
+            "engine": asdict(self.engine),
+            "forecast": [self._period(i) for i in range(len(self.ds))],
+            "signals": [asdict(s) | {"gain_interval_pct": _listed(s.gain_interval_pct)} for s in self.signals],
+            "importance": self.importance,
+            "quality": asdict(self.quality),
+            "warnings": self.warnings,
+            "timing_ms": {"fit": self.fit_ms},
+        }
+
+    def _period(self, i: int) -> dict[str, Any]:
+        bounds = {f"{level:g}": [float(b[i]) for b in self.interval(level)] for level in self.levels}
+        return {
+            "period": str(self.ds[i]),
+            "kind": self.kinds[i],
+            "value": float(self.mean[i]),
+            "median": float(self.median[i]),
+            "intervals": bounds,
+            "contributions": {name: float(part[i]) for name, part in self.parts.items()},
+        }
+
+
+def _listed(pair: tuple[float, float] | None) -> list[float] | None:
+    return None if pair is None else list(pair)

@@ -1,0 +1,209 @@
+"""The one door: a frame in, a validated regular series out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from forecast import frequency as freq
+from forecast.errors import HistoryError, OptionError
+from forecast.frequency import Days
+from forecast.transform import FloatArray
+
+MIN_PERIODS = 2
+
+
+@dataclass(frozen=True)
+class Series:
+    """Consecutive periods, oldest first; `y` is NaN where a period inside the history is missing."""
+
+    ds: Days
+    y: FloatArray
+    frequency: str
+    season_lengths: tuple[float, ...]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ds)
+
+    @property
+    def start(self) -> np.datetime64:
+        """First day of the first period."""
+        return np.datetime64(freq.spans(self.ds[:1], self.frequency)[0][0])
+
+    @property
+    def end(self) -> np.datetime64:
+        """The day after the last period."""
+        return np.datetime64(freq.spans(self.ds[-1:], self.frequency)[1][0])
+
+    def future(self, horizon: int) -> Days:
+        """Labels of the `horizon` periods after the last one."""
+        return freq.following(self.ds[-1], horizon, self.frequency)
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Every known version of every period, as it came in: what `read` picks from at a moment."""
+
+    ds: Days
+    y: FloatArray
+    known_at: np.ndarray | None
+    frequency: str
+    season_lengths: tuple[float, ...]
+
+    @property
+    def revised(self) -> bool:
+        """True where some period has more than one version."""
+        return np.unique(self.ds).size < self.ds.size
+
+    def read(self, as_of: pd.Timestamp | None) -> Series:
+        """The series as known at `as_of`: the last version of each period, complete periods only."""
+        ds, y, notes = self.ds, self.y, []
+        if as_of is not None:
+            seen = _known(self, as_of)
+            ds, y = ds[seen], y[seen]
+        ds, y = _latest(ds, y)
+        if as_of is not None and ds.size:
+            over = freq.spans(ds, self.frequency)[1] <= np.datetime64(as_of, "us")
+            if not over.all():
+                notes.append(
+                    f"{(~over).sum()} period(s) not over by {as_of:%Y-%m-%d} left out, the first is {ds[~over][0]}"
+                )
+            ds, y = ds[over], y[over]
+        return _regular(ds, y, self, notes)
+
+
+def _known(versions: Versions, as_of: pd.Timestamp) -> np.ndarray:
+    if versions.known_at is None:
+        return np.ones(versions.ds.size, dtype=bool)
+    return np.asarray(versions.known_at <= np.datetime64(as_of, "us"))
+
+
+def _latest(ds: Days, y: FloatArray) -> tuple[Days, FloatArray]:
+    """Rows are sorted by (ds, known_at): keep the last of each ds."""
+    if ds.size == 0:
+        return ds, y
+    last = np.append(ds[1:] != ds[:-1], True)
+    return ds[last], y[last]
+
+
+def _regular(ds: Days, y: FloatArray, versions: Versions, notes: list[str]) -> Series:
+    seen = np.flatnonzero(np.isfinite(y))
+    if seen.size < MIN_PERIODS:
+        raise HistoryError("history", f"{seen.size} known period(s)", f"at least {MIN_PERIODS} known periods")
+    ds, y = ds[seen[0] : seen[-1] + 1], y[seen[0] : seen[-1] + 1]
+    whole = freq.between(ds[0], ds[-1], versions.frequency)
+    values = np.full(whole.size, np.nan)
+    values[np.searchsorted(whole, ds)] = y
+    missing = int(np.isnan(values).sum())
+    if missing:
+        notes.append(
+            f"{missing} of {values.size} periods have no value; they are bridged, and no error is scored on them"
+        )
+    return Series(whole, values, versions.frequency, versions.season_lengths, tuple(notes))
+
+
+def versions(
+    history: pd.DataFrame | pd.Series,
+    frequency: str | None,
+    season_length: float | None,
+    as_of: pd.Timestamp | None = None,
+) -> Versions:
+    """Validate a history: columns `ds`, `y` and, if given, `known_at`; or a Series on dates. Raises HistoryError.
+
+    Rows known after `as_of` are gone from here on: not even the frequency is read off them.
+    """
+    frame = _frame(history)
+    ds, y = _dates(frame["ds"], "history.ds"), _numbers(frame["y"])
+    known = _dates(frame["known_at"], "history.known_at", "us") if "known_at" in frame.columns else None
+    if known is not None and as_of is not None:
+        seen = known <= np.datetime64(as_of, "us")
+        ds, y, known = ds[seen], y[seen], known[seen]
+        if not ds.size:
+            raise HistoryError("history.known_at", "only later moments", f"rows known by {as_of}")
+    order = np.lexsort((known, ds)) if known is not None else np.argsort(ds, kind="stable")
+    ds, y, known = ds[order], y[order], None if known is None else known[order]
+    _refuse_repeats(ds, known)
+    name = freq.check(frequency) if frequency else freq.infer(pd.DatetimeIndex(np.unique(ds)), "history.ds")
+    return Versions(_labels(ds, name), y, known, name, _seasons(name, season_length))
+
+
+def _frame(history: pd.DataFrame | pd.Series) -> pd.DataFrame:
+    if isinstance(history, pd.Series):
+        history = pd.DataFrame({"ds": history.index, "y": history.to_numpy()})
+    if not isinstance(history, pd.DataFrame):
+        raise HistoryError("history", type(history).__name__, "a DataFrame with columns ds and y, or a Series on dates")
+    missing = [c for c in ("ds", "y") if c not in history.columns]
+    if missing:
+        raise HistoryError(
+            "history", f"columns {list(history.columns)}", f"columns ds and y ({', '.join(missing)} missing)"
+        )
+    if history.empty:
+        raise HistoryError("history", "no rows", f"at least {MIN_PERIODS} periods")
+    return history
+
+
+def _dates(column: pd.Series, field: str, unit: str = "D") -> np.ndarray:
+    try:
+        parsed = pd.to_datetime(column)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise HistoryError(field, str(error).split("\n")[0], "dates") from error
+    if parsed.dt.tz is not None:
+        parsed = parsed.dt.tz_convert("UTC").dt.tz_localize(None)
+    if parsed.isna().any():
+        raise HistoryError(field, f"no date in row {int(parsed.isna().to_numpy().argmax())}", "a date in every row")
+    return parsed.to_numpy().astype(f"datetime64[{unit}]")
+
+
+def _numbers(column: pd.Series) -> FloatArray:
+    if column.dtype == bool:
+        raise HistoryError("history.y", "true/false values", "numbers, NaN where unknown")
+    try:
+        y = column.to_numpy(dtype=float, na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        raise HistoryError("history.y", str(error), "numbers, NaN where unknown") from error
+    if np.isinf(y).any():
+        raise HistoryError(
+            "history.y", f"infinity in row {int(np.isinf(y).argmax())}", "finite numbers, NaN where unknown"
+        )
+    return y
+
+
+def _refuse_repeats(ds: Days, known: np.ndarray | None) -> None:
+    twice = ds[1:] == ds[:-1]
+    if known is not None:
+        twice &= known[1:] == known[:-1]
+    if twice.any():
+        raise HistoryError(
+            "history.ds",
+            f"{ds[1:][twice][0]} twice",
+            "one row a period (or a column known_at that tells versions apart)",
+        )
+
+
+def _labels(ds: Days, frequency: str) -> Days:
+    """Any day of a month or quarter may label it; a day or a week has one label."""
+    labels = freq.label(ds, frequency)
+    kind = freq.family(frequency)
+    if kind in ("D", "W") and (labels != ds).any():
+        odd = ds[labels != ds][0]
+        raise HistoryError("history.ds", str(odd), f"dates that label periods of {frequency}")
+    return labels
+
+
+def _seasons(frequency: str, season_length: float | None) -> tuple[float, ...]:
+    if season_length is None:
+        return freq.season_lengths(frequency)
+    if not 1 <= season_length <= 1000:
+        raise OptionError("season_length", season_length, "a number of periods from 1 (no season) to 1000")
+    if season_length == 1:
+        return ()
+    yearly = freq.season_lengths(frequency)[-1]
+    return (yearly,) if round(yearly) == season_length else (float(season_length),)
+
+
+def shorten(series: Series, periods: int) -> Series:
+    """The last `periods` periods."""
+    return series if len(series) <= periods else replace(series, ds=series.ds[-periods:], y=series.y[-periods:])
