@@ -1,0 +1,1 @@
+"""From the outside into DuckDB: import, connectors and the point-in-time store."""

@@ -1,0 +1,130 @@
+"""The inbox: how a process that does not own the store hands a batch to the one that does.
+
+A hand-over is a folder `inbox/<ticket>` with a manifest and one Parquet file a frame; it appears whole or not at all.
+The owner answers with `inbox/receipts/<ticket>.json`, and keeps what it refused in `inbox/refused/<ticket>`.
+"""
+
+# ruff: noqa: N818 - an error is named for what happened, as its callers read it
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import time
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from signals.batch import COLUMNS, AppendResult, Batch, BatchRefused, to_arrow
+from signals.home import Home, folder_durably, utc, write_durably
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+KEEP_RECEIPTS = timedelta(days=30)
+ABANDONED = timedelta(days=1)
+
+
+class HandOverUnreadable(ValueError):
+    """A folder in the inbox is not a hand-over that this program can read."""
+
+
+def new_ticket(now: datetime) -> str:
+    """The name of one batch; names sort by time."""
+    return f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
+
+
+def hand_over(home: Path, batch: Batch) -> str:
+    """Put a batch into the inbox, on disk when this returns, and return its ticket; raises BatchRefused.
+
+    Whoever owns the store, or next opens it, appends the batch; `receipt` then tells how it went.
+    """
+    place = Home(home)
+    place.create()
+    now = utc(None)
+    tables = to_arrow(batch, now)
+    ticket = new_ticket(now)
+    manifest = {
+        "format": FORMAT,
+        "connector": batch.connector,
+        "payload_sha": batch.payload_sha,
+        "lag_seconds": batch.lag.total_seconds(),
+        "handed_over": now.isoformat(),
+        "tables": sorted(tables),
+    }
+    with folder_durably(place.inbox / ticket) as folder:
+        for name, table in tables.items():
+            pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    return ticket
+
+
+def receipt(home: Path, ticket: str) -> AppendResult | None:
+    """What became of a hand-over: None while it waits; raises BatchRefused with the reason if it was refused."""
+    try:
+        answer = json.loads((Home(home).receipts / f"{ticket}.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    if "refused" in answer:
+        raise BatchRefused(answer["refused"])
+    return AppendResult(**answer["stored"])
+
+
+def waiting(home: Home) -> list[str]:
+    """The tickets that wait, in order of arrival."""
+    return sorted(entry.name for entry in home.inbox.iterdir() if entry.is_dir() and entry.name[0].isdigit())
+
+
+def read(home: Home, ticket: str) -> tuple[Batch, datetime]:
+    """The batch of a ticket and when it was handed over; raises HandOverUnreadable."""
+    folder = home.inbox / ticket
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if manifest["format"] != FORMAT:
+            raise HandOverUnreadable(f"its format is {manifest['format']}, this program reads {FORMAT}")
+        frames = {name: _frame(folder, name) for name in manifest["tables"]}
+        lag = timedelta(seconds=manifest["lag_seconds"])
+        batch = Batch(manifest["connector"], **frames, payload_sha=manifest["payload_sha"], lag=lag)
+        return batch, datetime.fromisoformat(manifest["handed_over"])
+    except (FileNotFoundError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        raise HandOverUnreadable(f"hand-over {ticket} cannot be read: {error or type(error).__name__}") from error
+
+
+def _frame(folder: Path, name: str) -> pd.DataFrame:
+    if name not in COLUMNS:
+        raise HandOverUnreadable(f"it has a table {name!r}; allowed: {', '.join(COLUMNS)}")
+    frame = pq.ParquetFile(folder / f"{name}.parquet").read().to_pandas()
+    assert isinstance(frame, pd.DataFrame)
+    return frame
+
+
+def confirm(home: Home, ticket: str, result: AppendResult) -> None:
+    """Write the receipt of a stored batch, then drop its files: in this order a kill loses neither."""
+    write_durably(home.receipts / f"{ticket}.json", json.dumps({"stored": asdict(result)}))
+    shutil.rmtree(home.inbox / ticket)
+
+
+def refuse(home: Home, ticket: str, reason: str) -> None:
+    """Move a batch aside with the reason in words, and write its receipt."""
+    folder = home.inbox / ticket
+    write_durably(folder / "reason.txt", reason + "\n")
+    write_durably(home.receipts / f"{ticket}.json", json.dumps({"refused": reason}))
+    aside = home.refused / ticket
+    if aside.exists():
+        shutil.rmtree(aside)
+    folder.rename(aside)
+
+
+def tidy(home: Home) -> None:
+    """Drop receipts that nobody will ask for any more, and half-written folders whose writers have died."""
+    now = time.time()
+    for path in home.receipts.iterdir():
+        if now - path.stat().st_mtime > KEEP_RECEIPTS.total_seconds():
+            path.unlink(missing_ok=True)
+    for path in home.inbox.glob(".tmp-*"):
+        if now - path.stat().st_mtime > ABANDONED.total_seconds():
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,301 @@
+"""Readers: a published snapshot as of a moment and a data version. Nothing here writes, waits or locks out anybody."""
+
+# ruff: noqa: N818 - an error is named for what happened, as its callers read it
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from signals import schema
+from signals.home import Home, utc
+from signals.merge import latest
+from signals.publish import version_of
+from signals.sql import literal, run
+
+_EVER = datetime(9999, 1, 1)
+_VALUE_COLUMNS = '"start", "end", {value}, known_at, known_basis'
+
+
+class StoreEmpty(LookupError):
+    """Nothing was published in this home yet."""
+
+
+class UnknownCategory(LookupError):
+    """No such category; `near` holds names that look like it."""
+
+    def __init__(self, name: str, near: Sequence[str]) -> None:
+        self.name, self.near = name, list(near)
+        super().__init__(_unknown("category", name, self.near))
+
+
+class UnknownSignal(LookupError):
+    """No such signal; `near` holds names that look like it."""
+
+    def __init__(self, name: str, near: Sequence[str]) -> None:
+        self.name, self.near = name, list(near)
+        super().__init__(_unknown("signal", name, self.near))
+
+
+class VersionNotPublished(LookupError):
+    """A data version was asked for that this snapshot does not reach."""
+
+
+@dataclass(frozen=True)
+class CategoryRecord:
+    """One category and the extent of its sales; `start` and `end` are None while it has none."""
+
+    category: str
+    frequency: str
+    unit: str | None
+    timezone: str
+    calendar: str | None
+    parent: str | None
+    attributes: str | None
+    periods: int
+    start: pd.Timestamp | None
+    end: pd.Timestamp | None
+
+
+class _View:
+    """One attached snapshot file. It closes by itself when the last read that uses it has ended."""
+
+    def __init__(self, path: Path) -> None:
+        self.version = version_of(path.name)
+        config: dict[str, str | bool | int | float | list[str]] = {"threads": 2, "memory_limit": "1GB"}
+        self.connection = duckdb.connect(":memory:", config=config)
+        run(self.connection, f"ATTACH {literal(path)} AS snap (READ_ONLY)")
+        found = schema.version_of(self.connection, "snap")
+        schema.check(found)
+        if found < len(schema.STEPS):
+            raise schema.SchemaMismatch(
+                f"the published snapshot has schema version {found} and this program reads {len(schema.STEPS)}: "
+                "open the store once with this program (any import, or serve) to publish it anew"
+            )
+
+    def frame(self, sql: str, parameters: Sequence[object] = ()) -> pd.DataFrame:
+        with self.connection.cursor() as cursor:
+            frame = cursor.execute(sql, parameters).df()
+        # A column without a single text comes as object: one dtype for text, whatever the data.
+        textless = [name for name, dtype in frame.dtypes.items() if isinstance(dtype, np.dtype) and dtype.kind == "O"]
+        return frame.astype(dict.fromkeys(textless, "str")) if textless else frame
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with self.connection.cursor() as cursor:
+            return run(cursor, sql, parameters)
+
+
+def _open_current(home: Home) -> _View:
+    while True:
+        try:
+            name = home.current.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            raise StoreEmpty(
+                f"nothing is stored in {home.path} yet: import sales first (groundswell import sales FILE), "
+                "or name the right folder with --home"
+            ) from None
+        try:
+            return _View(home.snapshots / name)
+        except duckdb.IOException:
+            # Between the two lines above three newer ones may have been published and this one deleted.
+            if home.current.read_text(encoding="utf-8").strip() == name:
+                raise
+
+
+class Snapshot:
+    """The newest published state of a home at the time of opening or of the last `refresh`; safe for many threads.
+
+    Reads take `as_of` (what was known by then; naive means UTC; default: everything) and `data_version` (what was
+    stored by then; default: all of this snapshot). To answer one request from one state while another thread
+    refreshes, take `data_version` once and pass it to every read.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = Home(Path(home))
+        self._refreshing = threading.Lock()
+        self._view = _open_current(self._home)
+
+    @property
+    def data_version(self) -> int:
+        """The data version of this snapshot."""
+        return self._view.version
+
+    def refresh(self) -> bool:
+        """Move to the newest published snapshot; True if it was a newer one. Reads under way finish on the old one."""
+        if version_of(self._home.current.read_text(encoding="utf-8").strip()) <= self._view.version:
+            return False
+        with self._refreshing:
+            view = _open_current(self._home)
+            moved = view.version > self._view.version
+            if moved:
+                self._view = view
+            return moved
+
+    def categories(self) -> pd.DataFrame:
+        """All categories by name, as they are now, one row each.
+
+        Columns: category, frequency, unit, timezone, calendar, parent, attributes (JSON), periods, start, end.
+        """
+        return self._view.frame(f"{_categories('TRUE')} ORDER BY category", [self._view.version])
+
+    def category(self, name: str, data_version: int | None = None) -> CategoryRecord:
+        """One category, its metadata as of a data version; raises UnknownCategory."""
+        view = self._view
+        rows = view.rows(_categories("category = ?"), [name, _bounded(view, data_version)])
+        if not rows:
+            raise _unknown_category(view, name)
+        values: list[Any] = [pd.Timestamp(v) if isinstance(v, datetime) else v for v in rows[0]]
+        return CategoryRecord(*values)
+
+    def sales(
+        self,
+        category: str,
+        as_of: datetime | None = None,
+        data_version: int | None = None,
+        vintages: bool = False,
+    ) -> pd.DataFrame:
+        """Sales of one category in order of periods: start, end, quantity, known_at, known_basis.
+
+        Without `vintages` the latest version of each period, withdrawn periods left out; with it every version,
+        a withdrawal as a missing quantity. Raises UnknownCategory, VersionNotPublished.
+        """
+        view = self._view
+        seen = "SELECT * FROM snap.sales WHERE category = ? AND known_at <= ? AND recorded <= ?"
+        columns = _VALUE_COLUMNS.format(value="quantity")
+        if vintages:
+            sql = f"SELECT {columns} FROM ({seen}) ORDER BY start, known_at, recorded"
+        else:
+            sql = f"SELECT {columns} FROM ({_newest(seen, 'start')}) WHERE quantity IS NOT NULL ORDER BY start"
+        frame = view.frame(sql, [category, _moment(as_of), _bounded(view, data_version)])
+        if frame.empty and not view.rows("SELECT 1 FROM snap.category WHERE category = ? LIMIT 1", [category]):
+            raise _unknown_category(view, category)
+        return frame
+
+    def signals(self, data_version: int | None = None) -> pd.DataFrame:
+        """All signals by name with their metadata as of a data version, and the extent of their data.
+
+        Columns: signal, source, name, region, unit, cadence, aggregation, scale, publication_lag (timedelta),
+        future_known, licence, first, last (starts of periods), observations, last_known_at.
+        """
+        view = self._view
+        seen = latest("snap.signal WHERE recorded <= ?", "signal")
+        return view.frame(
+            f"""SELECT m.* EXCLUDE (recorded, batch), first, last, coalesce(observations, 0) AS observations,
+                       last_known_at
+                FROM {seen} m LEFT JOIN snap.signal_summary USING (signal) ORDER BY signal""",
+            [_bounded(view, data_version)],
+        )
+
+    def candidates(self, category: str, data_version: int | None = None) -> list[str]:
+        """The signals that may serve a category, by name: its own and those for every category."""
+        view = self._view
+        rows = view.rows(
+            "SELECT DISTINCT signal FROM snap.candidate WHERE category IN (?, '*') AND recorded <= ? ORDER BY signal",
+            [category, _bounded(view, data_version)],
+        )
+        if not rows:
+            self.category(category)
+        return [str(name) for (name,) in rows]
+
+    def observations(
+        self,
+        signals: Sequence[str],
+        as_of: datetime | None = None,
+        data_version: int | None = None,
+        vintages: bool = False,
+    ) -> pd.DataFrame:
+        """Values of signals, by signal and period: signal, start, end, value, known_at, known_basis.
+
+        As `sales`. A signal whose scale is 'window' is rescaled as a whole with each pull: only its newest window
+        that was known is read. Raises UnknownSignal, VersionNotPublished.
+        """
+        view = self._view
+        version = _bounded(view, data_version)
+        marks = ", ".join("?" for _ in signals) or "NULL"
+        seen = f"SELECT * FROM snap.observation WHERE signal IN ({marks}) AND known_at <= ? AND recorded <= ?"
+        windows = f"""SELECT signal, arg_max("window", (known_at, recorded)) AS chosen FROM ({seen})
+                      SEMI JOIN (SELECT signal FROM {latest("snap.signal WHERE recorded <= ?", "signal")}
+                                 WHERE scale = 'window') USING (signal) GROUP BY signal"""
+        whole = f"""SELECT o.* FROM ({seen}) o LEFT JOIN ({windows}) USING (signal)
+                    WHERE chosen IS NULL OR "window" = chosen"""
+        columns = "signal, " + _VALUE_COLUMNS.format(value="value")
+        if vintages:
+            sql = f"SELECT {columns} FROM ({whole}) ORDER BY signal, start, known_at, recorded"
+        else:
+            newest = _newest(whole, "signal, start")
+            sql = f"SELECT {columns} FROM ({newest}) WHERE value IS NOT NULL ORDER BY signal, start"
+        bounds = [*signals, _moment(as_of), version]
+        frame = view.frame(sql, [*bounds, *bounds, version])
+        if len(found := set(frame["signal"].unique())) < len(set(signals)):
+            _refuse_unknown(view, [name for name in signals if name not in found])
+        return frame
+
+
+def open_snapshot(home: Path) -> Snapshot:
+    """The newest published snapshot of a home; raises StoreEmpty before the first import."""
+    return Snapshot(home)
+
+
+def _categories(where: str) -> str:
+    seen = latest(f"snap.category WHERE {where} AND recorded <= ?", "category")
+    return f"""SELECT m.category, frequency, unit, timezone, calendar, parent, attributes,
+                      coalesce(periods, 0) AS periods, "start", "end"
+               FROM {seen} m LEFT JOIN snap.category_summary USING (category)"""
+
+
+def _newest(seen: str, key: str) -> str:
+    """SQL: of the rows `seen`, the latest version of each period, as a whole row.
+
+    The row is packed into a struct, which is never NULL: so a version that withdraws the value wins like any other,
+    where arg_max of the value itself would skip it and bring the withdrawn value back.
+    """
+    return f"""SELECT unnest(version) FROM (
+                   SELECT arg_max(seen, (known_at, recorded)) AS version FROM ({seen}) seen GROUP BY {key})"""
+
+
+def _moment(as_of: datetime | None) -> datetime:
+    return _EVER if as_of is None else utc(as_of)
+
+
+def _bounded(view: _View, data_version: int | None) -> int:
+    if data_version is None:
+        return view.version
+    if not 0 <= data_version <= view.version:
+        raise VersionNotPublished(
+            f"data_version {data_version} was asked for; this snapshot holds versions 0 to {view.version}: "
+            "refresh() the snapshot, or ask for an earlier version"
+        )
+    return data_version
+
+
+def _unknown_category(view: _View, name: str) -> UnknownCategory:
+    return UnknownCategory(name, _near(view, "category", name))
+
+
+def _refuse_unknown(view: _View, names: Sequence[str]) -> None:
+    for name in names:
+        if not view.rows("SELECT 1 FROM snap.signal WHERE signal = ? LIMIT 1", [name]):
+            raise UnknownSignal(name, _near(view, "signal", name))
+
+
+def _near(view: _View, kind: str, name: str) -> list[str]:
+    names = [str(row[0]) for row in view.rows(f"SELECT DISTINCT {kind} FROM snap.{kind} ORDER BY 1")]
+    folded = {known.casefold(): known for known in names}
+    return [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=3)]
+
+
+def _unknown(kind: str, name: str, near: Sequence[str]) -> str:
+    hint = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else f"groundswell {_PLURAL[kind]} lists them"
+    return f"no {kind} is called {name!r}; {hint}"
+
+
+_PLURAL = {"category": "categories", "signal": "signals"}
