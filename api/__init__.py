@@ -1,0 +1,1 @@
+"""To the ERP, the browser, the command line: joins `forecast` and `signals`."""

@@ -1,0 +1,97 @@
+"""The REST API as one ASGI application."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.staticfiles import StaticFiles
+
+from api import errors
+from api.middleware import BodyLimit, RequestId
+from api.models import ProblemDetails
+from api.routes import categories, forecasts, health, signals
+from api.settings import Settings
+from api.snapshots import Snapshots
+
+DESCRIPTION = (
+    "Forecasts sales per product category, retrains on every request, and shows which outside signals moved the "
+    "number. Every error is a problem detail (RFC 9457), `application/problem+json`."
+)
+ASSETS = "/docs/assets"
+ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath fill='none' "
+    "stroke='%23157' stroke-width='2' d='M1 10c3-8 5-8 7-2s4 4 7-3'/%3E%3C/svg%3E"
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Make the application over the store in `settings.home`; it reads published snapshots and never writes."""
+    app = FastAPI(
+        title="Groundswell",
+        version=version("groundswell"),
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    app.state.snapshots = Snapshots(settings.home)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(RequestId)
+    errors.install(app)
+    for noun in (forecasts, categories, signals, health):
+        app.include_router(noun.router)
+    _add_docs(app)
+    _document_problems(app)
+    return app
+
+
+def _add_docs(app: FastAPI) -> None:
+    """Swagger UI from files that come with a package, so that /docs works without the internet."""
+    app.mount(ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")), name="docs assets")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url=str(app.openapi_url),
+            title="Groundswell API",
+            swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{ASSETS}/swagger-ui.css",
+            swagger_favicon_url=ICON,
+        )
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> RedirectResponse:
+        return RedirectResponse("/docs")
+
+
+def _document_problems(app: FastAPI) -> None:
+    """Describe each error response as what it is: problem details."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            _rewrite_errors(generate())
+        assert app.openapi_schema is not None
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _rewrite_errors(schema: dict[str, Any]) -> None:
+    components = schema["components"]["schemas"]
+    problem = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
+    components |= problem.pop("$defs") | {"ProblemDetails": problem}
+    for name in ("HTTPValidationError", "ValidationError"):
+        components.pop(name, None)
+    content = {errors.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+    for operation in (operation for path in schema["paths"].values() for operation in path.values()):
+        operation["responses"].setdefault("500", {"description": "Internal Server Error"})
+        for status, response in operation["responses"].items():
+            if int(status) >= 400:
+                response["content"] = content

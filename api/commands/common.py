@@ -1,0 +1,106 @@
+"""What several commands share: options, settings, and writing for people or for programs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from api.settings import Settings
+    from signals.store import Snapshot
+
+
+class Failed(click.ClickException):
+    """An error that the user can mend: one line, no traceback."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"error: {self.message}", file=file or sys.stderr)
+
+
+class Misused(Failed):
+    """The same, where the command was given something that it does not take."""
+
+    exit_code = 2
+
+
+class Moment(click.ParamType[dt.datetime]):
+    """A moment in ISO 8601; without an offset it is UTC, and a day alone is its midnight."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dt.datetime:
+        if isinstance(value, dt.datetime):
+            return value
+        try:
+            moment = dt.datetime.fromisoformat(value)
+            return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no moment; write it like 2026-03-01 or 2026-03-01T06:00:00Z", param, ctx)
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
+as_of = click.option("--as-of", type=Moment(), help="Use only what was known at this moment (UTC); default: now.")
+engine = click.option("--engine", default="fast", show_default=True, help="The engine that forecasts.")
+horizon = click.option(
+    "--horizon", type=click.IntRange(1, 520), default=8, show_default=True, help="Periods to forecast."
+)
+
+
+def settings_of(ctx: click.Context, **flags: Any) -> Settings:
+    """The settings for this call; `flags` are those given on the command line."""
+    from api.settings import load_settings
+
+    return load_settings(home=ctx.find_root().obj, **flags)[0]
+
+
+def open_newest(ctx: click.Context) -> Snapshot:
+    """The newest published snapshot of the home."""
+    from signals.store import open_snapshot
+
+    return open_snapshot(settings_of(ctx).home)
+
+
+def write_json(value: Any) -> None:
+    """One JSON value on stdout, indented for people who look at it."""
+    import orjson
+
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
+    click.echo(orjson.dumps(value, default=_plain, option=options).decode())
+
+
+def _plain(value: Any) -> Any:
+    """What pandas and the store put into rows, as JSON: a moment in ISO 8601, anything missing as null."""
+    import pandas as pd
+
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    if isinstance(value, dt.timedelta):
+        return value.total_seconds()
+    if value is pd.NaT or value is pd.NA:
+        return None
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def write_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
+    """A table in plain text: the first `left` columns flush left, the others flush right."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    for row in [head, *rows]:
+        cells = [
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+def note(text: str) -> None:
+    """A remark on stderr, so that stdout stays what the command is for."""
+    click.echo(text, err=True)
+
+
+def watched() -> bool:
+    """Whether a person watches stderr: only then is progress shown."""
+    return sys.stderr.isatty()

@@ -1,0 +1,230 @@
+"""`forecast`, `backtest` and `report`: what the store knows, seen ahead."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from api.commands import common
+
+if TYPE_CHECKING:
+    from api.reports.report import ReportItem
+    from signals.store import Snapshot
+
+LEVELS = click.option(
+    "--level",
+    "levels",
+    type=click.IntRange(1, 99),
+    multiple=True,
+    default=(80, 95),
+    help="Level of a prediction interval in per cent; repeat it for several.  [default: 80, 95]",
+)
+
+
+@click.command("forecast")
+@click.argument("category")
+@common.horizon
+@common.engine
+@common.as_of
+@LEVELS
+@common.as_json
+@click.option("--csv", "as_csv", is_flag=True, help="Write CSV: ds, mean, median, lo-80, hi-80, …")
+@click.pass_context
+def forecast_command(
+    ctx: click.Context,
+    category: str,
+    horizon: int,
+    engine: str,
+    as_of: dt.datetime | None,
+    levels: tuple[int, ...],
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Forecast CATEGORY from its sales and its candidate signals.
+
+    The horizon counts from the last complete period whose sales are known.
+    """
+    from api.service import as_answer, forecast_category
+
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
+    snapshot = common.open_newest(ctx)
+    result = forecast_category(snapshot, category, horizon, as_of=as_of, engine=engine, levels=levels)
+    if as_csv:
+        click.echo(result.to_frame().to_csv(index=False, date_format="%Y-%m-%d"), nl=False)
+        return
+    answer = as_answer(result, snapshot.data_version)
+    if as_json:
+        common.write_json(answer)
+    else:
+        _write_forecast(answer)
+
+
+def _write_forecast(answer: dict[str, Any]) -> None:
+    from forecast.words import digits_for, number
+
+    history, rows = answer["history"], answer["forecast"]
+    unit = f", {answer['unit']}" if answer["unit"] else ""
+    click.echo(f"{answer['category']}{unit} ({answer['frequency']})")
+    moment = f"as of {answer['as_of'][:16].replace('T', ' ')} UTC, " if answer["as_of"] else ""
+    click.echo(
+        f"{history['periods']} periods known, {history['start']} to {history['end']}; {moment}"
+        f"data version {answer['data_version']}\n"
+    )
+    levels = list(rows[0]["intervals"])
+    digits = digits_for(row["value"] for row in rows)
+    table = [
+        [
+            row["period"] + ("" if row["kind"] == "forecast" else f" ({row['kind']})"),
+            number(row["value"], digits),
+            *(" … ".join(number(end, digits) for end in row["intervals"][level]) for level in levels),
+        ]
+        for row in rows
+    ]
+    common.write_table(["period", "forecast", *(f"{level} % interval" for level in levels)], table)
+    click.echo(f"\n{quality_sentence(answer['quality'])}")
+    _write_signals(answer["signals"])
+    for warning in answer["warnings"]:
+        common.note(f"note: {warning}")
+
+
+def _write_signals(signals: list[dict[str, Any]]) -> None:
+    if not signals:
+        click.echo("No signal is a candidate for this category.")
+        return
+    click.echo("\nSignals")
+    for signal in sorted(signals, key=lambda item: not item["admitted"]):
+        click.echo(f"  {'used    ' if signal['admitted'] else 'not used'}  {signal['signal']}: {signal['reason']}")
+
+
+def quality_sentence(quality: dict[str, Any]) -> str:
+    """What the backtest says, in one sentence."""
+    if not quality["origins"] or quality["wape"] is None:
+        return "There is not enough history to test this forecast on the past."
+    parts = [f"Tested on {quality['origins']} past origins it missed by {100 * quality['wape']:.1f} % of sales"]
+    versus = quality["vs_seasonal_naive_pct"]
+    if versus is not None:
+        parts.append(f"{abs(versus):.0f} % {'less' if versus < 0 else 'more'} than seasonal naive")
+    held = [
+        f"{100 * share:.0f} % of the {level} %" for level, share in quality["coverage"].items() if share is not None
+    ]
+    intervals = f"; {' and '.join(held)} intervals held" if held else ""
+    return ", ".join(parts) + intervals + "."
+
+
+@click.command("backtest")
+@click.argument("category")
+@common.horizon
+@click.option(
+    "--origins", type=click.IntRange(1, 500), help="Past moments to forecast from.  [default: as the engine can]"
+)
+@common.engine
+@common.as_of
+@LEVELS
+@common.as_json
+@click.option("--csv", "as_csv", is_flag=True, help="Write CSV: one row an origin and period.")
+@click.pass_context
+def backtest_command(
+    ctx: click.Context,
+    category: str,
+    horizon: int,
+    origins: int | None,
+    engine: str,
+    as_of: dt.datetime | None,
+    levels: tuple[int, ...],
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Forecast CATEGORY from past moments, with what was known then, and compare with what came."""
+    from dataclasses import asdict
+
+    from api.service import backtest_category
+
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
+    snapshot = common.open_newest(ctx)
+    result = backtest_category(snapshot, category, horizon, origins=origins, as_of=as_of, engine=engine, levels=levels)
+    if as_csv:
+        click.echo(result.to_frame().to_csv(index=False, date_format="%Y-%m-%d"), nl=False)
+        return
+    quality, rows = asdict(result.quality), result.by_lead_time().to_dict("records")
+    if as_json:
+        head = {"category": category, "engine": result.engine, "data_version": snapshot.data_version}
+        common.write_json(head | {"quality": quality, "by_lead_time": rows})
+        return
+    click.echo(f"{category}: {quality_sentence(quality)}\n")
+    table = [[str(row["h"]), str(row["n"]), _share(row["wape"]), _change(row["vs_seasonal_naive_pct"])] for row in rows]
+    common.write_table(["periods ahead", "scored", "error (WAPE)", "against seasonal naive"], table)
+
+
+def _share(value: float | None) -> str:
+    return "n/a" if value is None or value != value else f"{100 * value:.1f} %"
+
+
+def _change(value: float | None) -> str:
+    return "n/a" if value is None or value != value else f"{value:+.0f} %"
+
+
+@click.command("report")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The HTML file to write.")
+@click.option(
+    "--category", "categories", multiple=True, help="Only this category; repeat it for several.  [default: all]"
+)
+@common.horizon
+@common.engine
+@common.as_of
+@click.option("--title", default="Sales forecast", show_default=True, help="Heading of the report.")
+@click.pass_context
+def report_command(
+    ctx: click.Context,
+    out: Path,
+    categories: tuple[str, ...],
+    horizon: int,
+    engine: str,
+    as_of: dt.datetime | None,
+    title: str,
+) -> None:
+    """Write one self-contained HTML file: forecasts, charts, and what moved them."""
+    from api.reports.sentences import three_sentences
+
+    snapshot = common.open_newest(ctx)
+    names = list(categories) or snapshot.categories()["category"].sort_values().tolist()
+    items = report_items(snapshot, names, horizon, engine=engine, as_of=as_of)
+    write_report(out, items, title=title, source_note="", data_version=snapshot.data_version)
+    for sentence in three_sentences(items):
+        click.echo(sentence)
+    click.echo(f"Report: {out}")
+
+
+def report_items(
+    snapshot: Snapshot, names: list[str], horizon: int, *, engine: str = "fast", as_of: dt.datetime | None = None
+) -> list[ReportItem]:
+    """Forecast each category, with a progress bar where a person watches."""
+    from api.reports.report import ReportItem
+    from api.service import forecast_category
+
+    items = []
+    with click.progressbar(names, label="Forecasting", file=sys.stderr, hidden=not common.watched()) as bar:
+        for name in bar:
+            result = forecast_category(snapshot, name, horizon, as_of=as_of, engine=engine)
+            items.append(ReportItem(snapshot.category(name), result, result.history))
+    return items
+
+
+def write_report(out: Path, items: list[ReportItem], *, title: str, source_note: str, data_version: int) -> None:
+    """Write the report whole or not at all."""
+    from api.reports.report import build_report
+
+    now = dt.datetime.now(dt.UTC)
+    text = build_report(items, title=title, generated_at=now, source_note=source_note, data_version=data_version)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(out)
+
+
+COMMANDS = (forecast_command, backtest_command, report_command)

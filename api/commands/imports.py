@@ -1,0 +1,233 @@
+"""`import sales`, `import signals`, `import economic-tracker`: from files into the store, all or nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from api.commands import common
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from signals.prepared import Prepared, Progress
+    from signals.store import AppendResult, Snapshot
+
+FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+GUESSED = "guessed when not given."
+KNOWN_AT = click.option("--known-at", help=f"Column of the moment when a value became known (UTC); {GUESSED}")
+FREQUENCY = click.option("--frequency", help=f"D, W, W-MON … W-SUN, MS or QS; {GUESSED}")
+DAYFIRST = click.option("--day-first/--month-first", "dayfirst", default=None, help=f"How to read 03/04/2026; {GUESSED}")
+DECIMAL = click.option("--decimal", type=click.Choice([".", ","]), help=f"The decimal separator; {GUESSED}")
+WEEK = click.option(
+    "--week",
+    type=click.Choice(["begins", "ends"]),
+    help=f"Whether the date of a week is its first day or its last; {GUESSED}",
+)
+DUPLICATES = click.option(
+    "--duplicates",
+    type=click.Choice(["refuse", "sum", "last"]),
+    default="refuse",
+    show_default=True,
+    help="What to do with two rows for one period.",
+)
+GAPS = click.option(
+    "--gaps",
+    type=click.Choice(["missing", "zero"]),
+    default="missing",
+    show_default=True,
+    help="Whether a period without a row is not known or was zero.",
+)
+LAG_DAYS = click.option(
+    "--lag-days",
+    type=click.IntRange(0, 3660),
+    default=0,
+    show_default=True,
+    help="Days after the end of a period at which its value became known, where the file does not say.",
+)
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Read and check everything, store nothing.")
+WAIT = click.option(
+    "--wait",
+    type=click.FloatRange(0, 86_400),
+    default=60.0,
+    show_default=True,
+    help="Seconds to wait for `groundswell serve` to store the data, where it runs.",
+)
+
+
+@click.group("import")
+def import_group() -> None:
+    """Import sales and signals. All of a file is stored, or nothing; the same file again changes nothing."""
+
+
+@import_group.command("sales")
+@FILE
+@click.option("--category", help=f"Column of the category, or =NAME: all rows belong to NAME; {GUESSED}")
+@click.option("--date", help=f"Column of the date; {GUESSED}")
+@click.option("--quantity", help=f"Column of the quantity; {GUESSED}")
+@KNOWN_AT
+@FREQUENCY
+@WEEK
+@click.option("--unit", help="Unit of the quantity, such as pairs.")
+@click.option("--timezone", help="Time zone of the periods, such as Europe/Berlin.  [default: UTC]")
+@DUPLICATES
+@GAPS
+@DAYFIRST
+@DECIMAL
+@LAG_DAYS
+@DRY_RUN
+@WAIT
+@common.as_json
+@click.pass_context
+def sales_command(ctx: click.Context, /, file: Path, dry_run: bool, wait: float, as_json: bool, **options: Any) -> None:
+    """Import sales from FILE (CSV or Parquet): a row for each category and date."""
+    from signals.sales_import import prepare_sales
+
+    home = common.settings_of(ctx).home
+    with progress(f"Reading {file.name}") as advance:
+        prepared = prepare_sales(file, known_categories=known_categories(home), progress=advance, **options)
+    finish(home, prepared, dry_run=dry_run, wait=wait, as_json=as_json)
+
+
+@import_group.command("signals")
+@FILE
+@click.option("--signal", help=f"Column of the signal's name, or =NAME: all rows belong to NAME; {GUESSED}")
+@click.option("--date", help=f"Column of the date; {GUESSED}")
+@click.option("--value", help=f"Column of the value; {GUESSED}")
+@click.option(
+    "--category", help=f"Column of the category that the signal may serve, or =NAME, =* for every one; {GUESSED}"
+)
+@click.option("--source", help="Where the signals are from; else the column source.")
+@click.option("--region", help="The region they are about; else the column region.")
+@click.option("--unit", help="Unit of their values; else the column unit.")
+@click.option(
+    "--aggregation", type=click.Choice(["mean", "sum"]), help="How finer values become one a period; else the column."
+)
+@KNOWN_AT
+@click.option(
+    "--future-known/--not-future-known",
+    default=None,
+    help=f"Whether coming values are known today, as planned promotions are; {GUESSED}",
+)
+@FREQUENCY
+@WEEK
+@DUPLICATES
+@GAPS
+@DAYFIRST
+@DECIMAL
+@LAG_DAYS
+@DRY_RUN
+@WAIT
+@common.as_json
+@click.pass_context
+def signals_command(
+    ctx: click.Context, /, file: Path, dry_run: bool, wait: float, as_json: bool, **options: Any
+) -> None:
+    """Import outside signals from FILE (CSV or Parquet): a row for each signal and date."""
+    from signals.signal_import import prepare_signals
+
+    home = common.settings_of(ctx).home
+    with progress(f"Reading {file.name}") as advance:
+        prepared = prepare_signals(
+            file,
+            known_signals=known_signals(home),
+            known_categories=known_categories(home) or None,
+            progress=advance,
+            **options,
+        )
+    finish(home, prepared, dry_run=dry_run, wait=wait, as_json=as_json)
+
+
+@import_group.command("economic-tracker")
+@DRY_RUN
+@WAIT
+@common.as_json
+@click.pass_context
+def economic_tracker_command(ctx: click.Context, /, dry_run: bool, wait: float, as_json: bool) -> None:
+    """Import card spending by category and Google mobility of the Opportunity Insights Economic Tracker (US)."""
+    from signals.connectors.economic_tracker import EconomicTrackerSettings, prepare_economic_tracker
+
+    settings = common.settings_of(ctx)
+    source = EconomicTrackerSettings(
+        spending_url=settings.economic_tracker_spending_url, mobility_url=settings.economic_tracker_mobility_url
+    )
+    with progress("Economic Tracker") as advance:
+        prepared = prepare_economic_tracker(settings.home, source, progress=advance)
+    finish(settings.home, prepared, dry_run=dry_run, wait=wait, as_json=as_json)
+
+
+def known_categories(home: Path) -> dict[str, str]:
+    """The frequency of each category that is stored; new rows must fit it."""
+    snapshot = _newest(home)
+    return {} if snapshot is None else _pairs(snapshot.categories(), "category", "frequency")
+
+
+def known_signals(home: Path) -> dict[str, str]:
+    """The cadence of each signal that is stored; it decides for those with too few rows."""
+    snapshot = _newest(home)
+    return {} if snapshot is None else _pairs(snapshot.signals().dropna(subset=["cadence"]), "signal", "cadence")
+
+
+def _newest(home: Path) -> Snapshot | None:
+    from signals.store import StoreEmpty, open_snapshot
+
+    try:
+        return open_snapshot(home)
+    except StoreEmpty:
+        return None  # the first import
+
+
+def _pairs(frame: pd.DataFrame, key: str, value: str) -> dict[str, str]:
+    return dict(zip(frame[key], frame[value], strict=True))
+
+
+def finish(home: Path, prepared: Prepared, *, dry_run: bool, wait: float, as_json: bool) -> None:
+    """Show what was understood, store it unless this is a dry run, show what became of it."""
+    from signals.store import submit
+
+    if not as_json:
+        for field, column in prepared.mapping.items():
+            click.echo(f"{field:<14} {column}")
+        for text in prepared.notes:
+            click.echo(f"note: {text}")
+    if common.watched() and not dry_run:
+        common.note(f"Storing {prepared.rows:,} rows …")
+    result = None if dry_run else submit(home, prepared.batch, timeout=wait)
+    if as_json:
+        told = {"rows": prepared.rows, "mapping": prepared.mapping, "notes": prepared.notes}
+        common.write_json(told | {"result": _counts(result)})
+    else:
+        click.echo(_sentence(prepared.rows, result))
+
+
+def _sentence(rows: int, result: AppendResult | None) -> str:
+    if result is None:
+        return f"{rows:,} rows read; nothing stored (--dry-run)"
+    withdrawn = f", {result.withdrawn:,} withdrawn" if result.withdrawn else ""
+    counts = f"{result.inserted:,} new, {result.unchanged:,} unchanged{withdrawn}"
+    return f"{rows:,} rows: {counts}; data version {result.data_version}"
+
+
+def _counts(result: AppendResult | None) -> dict[str, int] | None:
+    names = ("data_version", "inserted", "unchanged", "withdrawn")
+    return None if result is None else {name: getattr(result, name) for name in names}
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Progress]:
+    """A progress bar on stderr where a person watches; takes steps done, steps in all and what comes next."""
+    with click.progressbar(length=1, label=label, file=sys.stderr, hidden=not common.watched()) as bar:
+
+        def advance(done: int, total: int, stage: str) -> None:
+            bar.length, bar.label = total, f"{label}: {stage}"
+            bar.update(done - bar.pos)
+
+        yield advance
+
+
+COMMANDS = (import_group,)

@@ -1,0 +1,103 @@
+"""`serve` and `demo`."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from api.commands import common
+
+DEMO_HOME = Path("data/home-demo")
+HORIZON = 8
+SIMULATED = "Simulated data: a retailer that does not exist, made by a seeded script (data/demo/simulate.py)."
+
+
+@click.command("serve")
+@click.option("--host", help="Address to listen on.  [default: setting host, 127.0.0.1]")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.  [default: setting port, 8000]")
+@click.option("--workers", type=click.IntRange(1, 64), help="API worker processes.  [default: setting workers, 2]")
+@click.option(
+    "--insecure-no-auth", is_flag=True, help="Listen beyond this machine although nobody is asked who they are."
+)
+@click.pass_context
+def serve_command(
+    ctx: click.Context, host: str | None, port: int | None, workers: int | None, insecure_no_auth: bool
+) -> None:
+    """Serve the REST API, and take imports, until Ctrl-C or SIGTERM."""
+    from api.serve import serve
+
+    serve(common.settings_of(ctx, host=host, port=port, workers=workers), without_auth=insecure_no_auth)
+
+
+@click.command("demo")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    help="The report to write.",
+)
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help=f"Where to load the demo.  [default: {DEMO_HOME}, whatever GROUNDSWELL_HOME says]",
+)
+@click.pass_context
+def demo_command(ctx: click.Context, out: Path, home: Path | None) -> None:
+    """Load the demo retailer (simulated), forecast every category, write a report.
+
+    It has a home of its own, so that it never mixes with your data; running it again changes nothing.
+    """
+    from api.commands.forecasts import report_items, write_report
+    from api.reports.sentences import three_sentences
+    from signals.store import open_snapshot
+
+    home = home or ctx.find_root().obj or DEMO_HOME
+    load_demo(home)
+    snapshot = open_snapshot(home)
+    names = snapshot.categories()["category"].tolist()
+    # The demo stands still: its moment is the one at which its last value became known, however late it is run.
+    as_of = snapshot.signals()["last_known_at"].max().to_pydatetime()
+    items = report_items(snapshot, names, HORIZON, as_of=as_of)
+    write_report(out, items, title="The demo retailer", source_note=SIMULATED, data_version=snapshot.data_version)
+    for sentence in three_sentences(items):
+        click.echo(sentence)
+    click.echo(f"\nReport: {out} (open it in a browser). {SIMULATED}")
+    click.echo(f'Next:   groundswell --home {home} forecast "{names[0]}"')
+    click.echo(f"        groundswell --home {home} serve")
+    click.echo("        groundswell import sales YOUR_FILE.csv")
+
+
+def load_demo(home: Path) -> None:
+    """Import the demo retailer's files as a user's own are imported; a second time changes nothing.
+
+    Raises:
+        Failed: the home holds other categories.
+    """
+    from api.commands.imports import known_categories
+    from signals.sales_import import prepare_sales
+    from signals.signal_import import prepare_signals
+    from signals.store import submit
+
+    sales = prepare_sales(demo_file("sales.csv"), unit="units")
+    assert sales.batch.categories is not None
+    if others := sorted(known_categories(home).keys() - set(sales.batch.categories["category"])):
+        raise common.Failed(f"{home} holds {others[0]!r}, which is not the demo's: choose another --home")
+    signals = prepare_signals(demo_file("signals.csv"))
+    submit(home, sales.batch)
+    result = submit(home, signals.batch)
+    click.echo(
+        f"{sales.rows:,} sales and {signals.rows:,} signal values in {home}; data version {result.data_version}\n"
+    )
+
+
+def demo_file(name: str) -> Path:
+    """A file of the demo retailer: in the installed package, or in a checkout's `data/demo`."""
+    package = Path(str(files("api")))
+    packaged = package / "demo" / name
+    return packaged if packaged.exists() else package.parent / "data" / "demo" / name
+
+
+COMMANDS = (serve_command, demo_command)

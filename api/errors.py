@@ -1,0 +1,176 @@
+"""One shape for every error of the REST API: problem details (RFC 9457), ``application/problem+json``.
+
+Our problems:
+
+    Problem                  what a route raises; carries status, code and detail
+    RequestValidationError   422, a row in `errors` for each field that is wrong
+    ForecastError            422, field, value and what is allowed
+    UnknownCategory          404, near matches
+    VersionNotPublished      422
+    StoreEmpty               503, how to import
+    anything else            500, no detail but the request id; the log has the rest
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from forecast import ForecastError
+from signals.store import StoreEmpty, UnknownCategory, VersionNotPublished
+
+log = logging.getLogger("groundswell")
+
+MEDIA_TYPE = "application/problem+json"
+KINDS = {
+    "missing": "a value",
+    "finite_number": "a finite number",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "date_from_datetime_parsing": "a date such as 2026-11-29",
+    "date_parsing": "a date such as 2026-11-29",
+    "datetime_from_date_parsing": "a moment such as 2026-11-23T09:00:00Z",
+    "timezone_aware": "a moment with its offset, such as 2026-11-23T09:00:00Z",
+}
+CODES = {400: "bad-request", 404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}
+
+
+class Problem(HTTPException):
+    """An error to be answered as problem details."""
+
+    def __init__(self, status: int, code: str, detail: str, **members: Any) -> None:
+        super().__init__(status, detail)
+        self.code, self.members = code, members
+
+
+def problem_body(status: int, code: str, detail: str, request: Request, members: Mapping[str, Any]) -> bytes:
+    """The JSON of one problem."""
+    body = {
+        "type": f"urn:problem-type:groundswell:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": request.url.path,
+        "request_id": request.scope["state"].get("request_id"),
+        **members,
+    }
+    return orjson.dumps(_printable(body))
+
+
+def problem_response(
+    request: Request, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **members: Any
+) -> Response:
+    """Answer `request` with one problem."""
+    return Response(problem_body(status, code, detail, request, members), status, headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Register a handler for each kind of error."""
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(ForecastError, _forecast_error)
+    app.add_exception_handler(UnknownCategory, _unknown_category)
+    app.add_exception_handler(VersionNotPublished, _version_not_published)
+    app.add_exception_handler(StoreEmpty, _store_empty)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if isinstance(error, Problem):
+        return problem_response(request, error.status_code, error.code, str(error.detail), **error.members)
+    detail = str(error.detail)
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        detail = f"nothing is served at {request.url.path}; /docs lists what is"
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = f"{request.method} is not allowed here; allowed: {(error.headers or {}).get('Allow', 'see /docs')}"
+    code = CODES.get(error.status_code, "http-error")
+    return problem_response(request, error.status_code, code, detail, error.headers)
+
+
+async def _invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    item = error.errors()[0]
+    if item["type"] == "json_invalid":
+        return problem_response(request, 400, "bad-request", f"the body is not JSON: {item['ctx']['error']}")
+    if isinstance(item.get("input"), bytes):  # FastAPI reads a body as JSON only if it says that it is
+        given = request.headers.get("content-type", "missing")
+        detail = f"the Content-Type is {given}; the body must be JSON, sent with Content-Type: application/json"
+        return problem_response(request, 415, "unsupported-media-type", detail)
+    errors = [_field_error(item) for item in error.errors()[:20]]
+    first, more = errors[0], len(error.errors()) - 1
+    where = f"{first['field']}: " if first["field"] else ""
+    detail = f"{where}{first['message']}" + (f" (and {more} more)" if more else "")
+    return problem_response(request, 422, "invalid-request", detail, errors=errors)
+
+
+def _field_error(item: Mapping[str, Any]) -> dict[str, str]:
+    """One validation error as field, value, allowed; `loc` begins with body, query or path."""
+    field = ".".join(str(part) for part in item["loc"][1:] or item["loc"])
+    value = "" if item["type"] == "missing" else _short(item.get("input"))
+    return {"field": field, "value": value, "allowed": _allowed(item), "message": item["msg"]}
+
+
+def _allowed(item: Mapping[str, Any]) -> str:
+    context = item.get("ctx", {})
+    if "expected" in context:
+        return str(context["expected"])
+    bounds = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "max_length": "length <=", "min_length": "length >="}
+    stated = [f"{sign} {context[name]}" for name, sign in bounds.items() if name in context]
+    if stated:
+        return " and ".join(stated)
+    if item["type"] == "extra_forbidden":
+        return "no field of this name"
+    if item["type"] == "value_error":
+        return str(context["error"])
+    return KINDS.get(item["type"], str(item["msg"]).lower())
+
+
+async def _forecast_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ForecastError)
+    row = {"field": error.field, "value": _short(error.value), "allowed": error.allowed, "message": str(error)}
+    return problem_response(request, 422, "cannot-forecast", str(error), errors=[row])
+
+
+async def _unknown_category(request: Request, error: Exception) -> Response:
+    assert isinstance(error, UnknownCategory)
+    return problem_response(request, 404, "unknown-category", str(error), near=list(error.near))
+
+
+async def _version_not_published(request: Request, error: Exception) -> Response:
+    return problem_response(request, 422, "version-not-published", str(error))
+
+
+async def _store_empty(request: Request, error: Exception) -> Response:
+    return problem_response(request, 503, "store-empty", str(error), {"Retry-After": "5"})
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    request_id = request.scope["state"].get("request_id", "")
+    log.error("request %s failed: %s %s: %r", request_id, request.method, request.url.path, error)
+    detail = f"an unexpected error; the log of the service has the cause under request id {request_id}"
+    return problem_response(request, 500, "internal-error", detail, {"X-Request-ID": request_id})
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _printable(value: Any) -> Any:
+    """Lone surrogates, which JSON can escape into a string, cannot be written as UTF-8."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {key: _printable(item) for key, item in value.items()}
+    return [_printable(item) for item in value] if isinstance(value, list) else value

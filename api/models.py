@@ -1,0 +1,306 @@
+"""What the REST API takes and gives, as strict pydantic models: nothing is coerced, unknown fields are refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    model_validator,
+)
+
+
+def _text(value: object) -> object:
+    if not isinstance(value, str):  # pydantic would read a number as seconds since 1970
+        raise ValueError("text in ISO 8601")
+    return value
+
+
+def _utc(value: dt.datetime) -> dt.datetime:
+    return value.astimezone(dt.UTC)
+
+
+FIRST, LAST = dt.date(1800, 1, 1), dt.date(2199, 12, 31)
+LARGEST = 1e15  # beyond it, sums and squares lose whole units or overflow
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
+Count = Annotated[int, Strict()]
+Flag = Annotated[bool, Strict()]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Day = Annotated[dt.date, BeforeValidator(_text), Field(ge=FIRST, le=LAST)]
+Frequency = Literal["D", "W-MON", "W-TUE", "W-WED", "W-THU", "W-FRI", "W-SAT", "W-SUN", "MS", "QS"]
+Moment = Annotated[
+    AwareDatetime,
+    BeforeValidator(_text),
+    Field(ge=dt.datetime.combine(FIRST, dt.time(), dt.UTC), le=dt.datetime.combine(LAST, dt.time(), dt.UTC)),
+    AfterValidator(_utc),
+]
+
+
+class Request(BaseModel):
+    """Base of what is taken."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Answer(BaseModel):
+    """Base of what is given."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Values(Request):
+    """A regular series, columnar: the first period, the frequency, one value a period."""
+
+    start: Day = Field(description="label of the first period: the day, the week's last day, the first of the month")
+    frequency: Frequency = Field(description="days, weeks by the day that ends them, months or quarters")
+    values: list[Number | None] = Field(min_length=1, description="one value a period; null: not known")
+
+
+class InlineSignal(Values):
+    """An outside series for this request only."""
+
+    signal: Name
+    future_known: Flag = Field(False, description="its values over the horizon are known today: holidays, promotions")
+    aggregation: Literal["mean", "sum"] = Field("mean", description="how finer values become one a period")
+
+
+class ForecastRequest(Request):
+    """A forecast of one category of the store, or of a history given inline."""
+
+    category: Name | None = Field(None, description="a category of the store; with `history`, the name to answer with")
+    history: Values | None = Field(None, description="sales given inline, instead of those of the store")
+    signals: list[InlineSignal] = Field([], description="candidate signals given inline; only with `history`")
+    horizon: Count = Field(ge=1, description="periods to forecast, counted from the moment of forecasting")
+    engine: Name = Field("fast", description="the engine", examples=["fast", "seasonal_naive"])
+    levels: list[Annotated[int, Strict(), Field(ge=1, le=99)]] = Field(
+        [80, 95], min_length=1, max_length=10, description="levels of the prediction intervals, in per cent"
+    )
+    as_of: Moment | None = Field(
+        None, description="forecast as if at this moment, from what was known then; default: now"
+    )
+    data_version: Annotated[int, Strict(), Field(ge=1)] | None = Field(
+        None, description="read the store as of this data version"
+    )
+    unit: str | None = Field(None, max_length=50, description="unit of an inline history, for the answer")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.category is None and self.history is None:
+            raise ValueError("either `category` (from the store) or `history` (inline)")
+        stored = {"signals": self.signals, "unit": self.unit} if self.history is None else {}
+        if given := [name for name, value in stored.items() if value]:
+            raise ValueError(f"`{given[0]}` only together with `history`: the store has its own for a category")
+        names = [signal.signal for signal in self.signals]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"each signal once; {twice[0]!r} is given {names.count(twice[0])} times")
+        if self.history is not None and self.data_version is not None:
+            raise ValueError("`data_version` only without `history`: an inline history is not read from the store")
+        return self
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"category": "Boots", "horizon": 8},
+                {
+                    "history": {"start": "2026-09-06", "frequency": "W-SUN", "values": [12, 15, 11, None, 14, 16]},
+                    "horizon": 4,
+                },
+            ]
+        },
+    )
+
+
+class Span(Answer):
+    """The history that was used."""
+
+    start: str
+    end: str
+    periods: int
+
+
+class Engine(Answer):
+    """Which engine answered, and why it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+
+
+class Period(Answer):
+    """The forecast of one period."""
+
+    period: dt.date = Field(description="label of the period")
+    kind: Literal["forecast", "nowcast"] = Field(
+        description="nowcast: the period was over, its sales were not known yet"
+    )
+    value: float = Field(description="the expectation; adds up over categories")
+    median: float
+    intervals: dict[str, tuple[float, float]] = Field(description="lower and upper end by level")
+    contributions: dict[str, float] = Field(description="by driver, in units of sales; they add up to `value`")
+
+
+class Signal(Answer):
+    """What one candidate signal did."""
+
+    model_config = ConfigDict(extra="allow")
+
+    signal: str
+    admitted: bool
+    gain_pct: float | None = Field(description="how much smaller the backtest's error is with it, in per cent")
+    gain_interval_pct: tuple[float, float] | None
+    lag: int | None = Field(description="periods by which sales follow the signal")
+    lead: int | None = Field(description="periods after the last known sale that the signal still informs")
+    known_to: dt.date | None
+    importance: float | None
+    reason: str
+
+
+class Share(Answer):
+    """The share of one driver in the movement of the forecast."""
+
+    driver: str
+    share: float
+
+
+class Quality(Answer):
+    """The backtest over rolling origins."""
+
+    origins: int
+    wape: float | None
+    mase: float | None
+    bias_pct: float | None
+    vs_seasonal_naive_pct: float | None = Field(description="error against seasonal naive; negative is better")
+    coverage: dict[str, float | None]
+
+
+class Timing(Answer):
+    """Where the time went, in milliseconds."""
+
+    read: float
+    fit: float
+    total: float
+
+
+class ForecastAnswer(Answer):
+    """One forecast."""
+
+    receipt: str = Field(description="the id of this forecast", examples=["fc_01KASQ5Y3V9Q6T4XN0ZC5R8D2H"])
+    category: str | None
+    unit: str | None
+    frequency: str
+    as_of: dt.datetime | None
+    data_version: int | None = Field(description="the version of the store that was read; null for an inline history")
+    history: Span
+    engine: Engine
+    forecast: list[Period]
+    signals: list[Signal]
+    importance: list[Share]
+    quality: Quality
+    warnings: list[str]
+    timing_ms: Timing
+
+
+class Category(Answer):
+    """One category of the store."""
+
+    category: str
+    frequency: str
+    unit: str | None
+    timezone: str | None
+    calendar: str | None
+    parent: str | None
+    attributes: dict[str, Any]
+    periods: int
+    start: dt.date | None = Field(description="first day of the first period")
+    end: dt.date | None = Field(description="the day after the last period")
+
+
+class Sale(Answer):
+    """The latest known quantity of one period."""
+
+    period: dt.date
+    quantity: float
+    known_at: dt.datetime
+
+
+class CategoryDetail(Category):
+    """One category with its newest sales and the signals that may serve it."""
+
+    latest: list[Sale]
+    candidate_signals: list[str]
+
+
+class Page(Answer):
+    """One page of a list."""
+
+    total: int
+    limit: int
+    offset: int
+    next: str | None = Field(description="address of the next page; null on the last")
+
+
+class CategoryPage(Page):
+    """Categories, by name."""
+
+    items: list[Category]
+
+
+class StoredSignal(Answer):
+    """One signal of the store."""
+
+    signal: str
+    source: str | None
+    name: str | None
+    region: str | None
+    unit: str | None
+    cadence: str | None
+    aggregation: str | None
+    future_known: bool
+    licence: str | None
+    observations: int
+    first: dt.date | None
+    last: dt.date | None
+    last_known_at: dt.datetime | None
+    age_days: float | None = Field(description="days since a value of it last became known")
+
+
+class SignalPage(Page):
+    """Signals, by name."""
+
+    items: list[StoredSignal]
+
+
+class Health(Answer):
+    """A probe's answer."""
+
+    status: Literal["live", "ready", "started"]
+
+
+class FieldError(Answer):
+    """What is wrong with one field."""
+
+    field: str
+    value: str
+    allowed: str
+    message: str
+
+
+class ProblemDetails(BaseModel):
+    """Any error: problem details (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    request_id: str | None
+    errors: list[FieldError] = Field([], description="422: one row a wrong field")
+    near: list[str] = Field([], description="404 of a category: names that are near")

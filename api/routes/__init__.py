@@ -1,0 +1,45 @@
+"""One noun a file; what they share is here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import Depends, Query, Request
+
+from api.settings import Settings
+from api.snapshots import Snapshots
+from signals.store import Snapshot
+
+
+def settings_of(request: Request) -> Settings:
+    """The settings that the application was made with."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def newest_snapshot(request: Request) -> Snapshot:
+    """The newest published snapshot; StoreEmpty becomes a 503."""
+    snapshots: Snapshots = request.app.state.snapshots
+    return snapshots.current()
+
+
+AppSettings = Annotated[Settings, Depends(settings_of)]
+Newest = Annotated[Snapshot, Depends(newest_snapshot)]
+Limit = Annotated[int, Query(ge=1, le=1000, description="most items of one page")]
+Offset = Annotated[int, Query(ge=0, le=2**53, description="items to skip")]
+
+
+def page_of(request: Request, total: int, limit: int, offset: int) -> dict[str, int | str | None]:
+    """The members of a page, with the absolute address of the next one."""
+    following = offset + limit
+    address = None
+    if following < total:
+        query = {**request.query_params, "limit": limit, "offset": following}
+        address = f"{base_url(request)}{request.url.path}?{urlencode(query)}"
+    return {"total": total, "limit": limit, "offset": offset, "next": address}
+
+
+def base_url(request: Request) -> str:
+    """The address under which the client reaches the API, without a slash at its end."""
+    return settings_of(request).public_url or str(request.base_url).rstrip("/")

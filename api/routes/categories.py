@@ -1,0 +1,60 @@
+"""What is forecast: the categories of the store."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import pandas as pd
+from fastapi import APIRouter, Request
+
+from api.models import Category, CategoryDetail, CategoryPage, Sale
+from api.routes import Limit, Newest, Offset, page_of
+from api.service import history_frame
+
+router = APIRouter(prefix="/v1/categories", tags=["categories"])
+
+LATEST = 12
+
+
+@router.get("", summary="All categories", responses={422: {}, 503: {}})
+def list_categories(request: Request, snapshot: Newest, limit: Limit = 100, offset: Offset = 0) -> CategoryPage:
+    """The categories of the store by name, a page at a time."""
+    frame = snapshot.categories().sort_values("category")
+    rows = frame.iloc[offset : offset + limit].to_dict("records")
+    items = [Category(**_category(row)) for row in rows]
+    return CategoryPage(items=items, **page_of(request, len(frame), limit, offset))
+
+
+@router.get("/{category:path}", summary="One category", responses={404: {}, 422: {}, 503: {}})
+def get_category(category: str, snapshot: Newest) -> CategoryDetail:
+    """One category with its newest sales and its candidate signals. Its name is percent-encoded in the address."""
+    snapshot.category(category)  # refuses an unknown one, with near matches
+    frame = snapshot.categories()
+    row = frame[frame["category"] == category].to_dict("records")[0]
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    history = history_frame(snapshot, category, as_of=now).drop_duplicates("ds", keep="last").dropna(subset=["y"])
+    latest = [
+        Sale(period=ds.date(), quantity=y, known_at=known_at.tz_localize("UTC"))
+        for ds, y, known_at in history.tail(LATEST).itertuples(index=False)
+    ]
+    return CategoryDetail(**_category(row), latest=latest, candidate_signals=snapshot.candidates(category))
+
+
+def _category(row: dict[Any, Any]) -> dict[str, Any]:
+    values = {key: None if pd.isna(value) else value for key, value in row.items()}
+    return {
+        **{
+            name: values[name]
+            for name in ("category", "frequency", "unit", "timezone", "calendar", "parent", "periods")
+        },
+        "attributes": json.loads(values["attributes"] or "{}"),
+        "start": day(values["start"]),
+        "end": day(values["end"]),
+    }
+
+
+def day(value: pd.Timestamp | None) -> dt.date | None:
+    """A timestamp as a date."""
+    return None if value is None else value.date()

@@ -1,0 +1,241 @@
+"""`groundswell serve`: API workers and the one ingest process, started, watched and stopped together."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import logging.config
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from api.settings import Settings
+
+log = logging.getLogger("groundswell")
+
+BUSY = "busy"
+READY = "ready"
+START_SECONDS = 120.0
+LONGEST_PAUSE = 30.0
+STABLE_SECONDS = 60.0
+# One thread a process in linear algebra: several in each of several workers slow one another down.
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class ServeError(RuntimeError):
+    """`serve` cannot start; the message says why and what to do."""
+
+
+@dataclass
+class Child:
+    """One process that is kept running."""
+
+    name: str
+    target: Callable[..., None]
+    settings: Settings
+    extra: tuple[Any, ...] = ()
+    failures: int = 0
+    restart_at: float = 0.0
+    started_at: float = 0.0
+    process: SpawnProcess | None = None
+    report: Connection = field(init=False)
+
+    def start(self) -> None:
+        """Start the process; it tells over `report` that it is ready."""
+        context = multiprocessing.get_context("spawn")
+        self.report, theirs = context.Pipe(duplex=False)
+        self.process = context.Process(target=self.target, args=(self.settings, theirs, *self.extra), name=self.name)
+        self.process.start()
+        theirs.close()
+        self.started_at = time.monotonic()
+
+    def wait_ready(self, stop: threading.Event) -> str | None:
+        """What the process said first, None if it ended without a word (or `stop` was set)."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and not stop.is_set():
+            if self.report.poll(0.1):
+                try:
+                    return str(self.report.recv())
+                except EOFError:
+                    return None
+        return None
+
+    def watch(self) -> None:
+        """Start the process again after it ended, with a pause that doubles from failure to failure."""
+        if self.process is None or self.process.is_alive():
+            return
+        now = time.monotonic()
+        if not self.restart_at:
+            stable = now - self.started_at > STABLE_SECONDS
+            self.failures = 1 if stable else self.failures + 1
+            pause = min(0.25 * 2**self.failures, LONGEST_PAUSE)
+            log.error("%s ended (exit code %s); it starts again in %.1f s", self.name, self.process.exitcode, pause)
+            self.restart_at = now + pause
+        elif now >= self.restart_at:
+            self.restart_at = 0.0
+            self.start()
+
+    def stop(self, seconds: float) -> None:
+        """End the process: asked first, killed when it takes longer than `seconds`."""
+        if self.process is None:
+            return
+        self.process.join(seconds)
+        if self.process.is_alive():
+            log.error("%s did not end within %.0f s and is killed", self.name, seconds)
+            self.process.kill()
+            self.process.join()
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM."""
+        if self.process is not None and self.process.is_alive():
+            self.process.terminate()
+
+
+def serve(settings: Settings, *, without_auth: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        ServeError: the address is taken or open to others, the home is taken, or a process did not start.
+    """
+    for name in ONE_THREAD:
+        os.environ.setdefault(name, "1")
+    logging.config.dictConfig(log_config(settings.log_level))
+    _check_host(settings.host, without_auth)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with _bind(settings.host, settings.port) as listener:
+        ingest = Child("ingest", _ingest, settings)
+        workers = [Child(f"api-{i + 1}", _work, settings, (listener,)) for i in range(settings.workers)]
+        try:
+            _start(ingest, workers, stop)
+            if not stop.is_set():
+                log.info("serving http://%s:%d/docs, home %s", settings.host, settings.port, settings.home)
+            while not stop.wait(0.2):
+                for child in (ingest, *workers):
+                    child.watch()
+        finally:
+            _stop(ingest, workers, settings.shutdown_seconds)
+    log.info("stopped")
+
+
+def _start(ingest: Child, workers: list[Child], stop: threading.Event) -> None:
+    ingest.start()
+    said = ingest.wait_ready(stop)
+    if said is not None and said.startswith(BUSY):
+        owner = said.removeprefix(BUSY).strip() or "unknown"
+        raise ServeError(
+            f"the home {ingest.settings.home} is taken by process {owner}, another `groundswell serve` or an import: "
+            "end it or wait for it, or choose another --home"
+        )
+    for worker in workers:
+        worker.start()
+    silent = [child.name for child in workers if child.wait_ready(stop) != READY] + ([] if said else [ingest.name])
+    if silent and not stop.is_set():
+        raise ServeError(f"process {', '.join(silent)} did not start; the log above has the reason")
+
+
+def _stop(ingest: Child, workers: list[Child], seconds: float) -> None:
+    """Requests end first, then the ingest process, which publishes what it still has."""
+    for worker in workers:
+        worker.ask_to_end()
+    for worker in workers:
+        worker.stop(seconds + 5)
+    ingest.ask_to_end()
+    ingest.stop(seconds + 5)
+
+
+def _check_host(host: str, without_auth: bool) -> None:
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = host == "localhost"
+    if not loopback and not without_auth:
+        raise ServeError(
+            f"host {host} can be reached from other machines, and the API asks nobody who they are: serve 127.0.0.1 "
+            "behind a proxy that does, or add --insecure-no-auth if everybody who reaches it may use it"
+        )
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Bind here, so that a taken port is one error and not one a worker."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ServeError(
+            f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port"
+        ) from error
+    return listener
+
+
+def _ingest(settings: Settings, report: Connection) -> None:
+    from api.ingest import run_ingest
+    from signals.store import StoreBusy
+
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    _as_child(settings)
+    try:
+        run_ingest(settings.home, settings.publish_seconds, stop, lambda: report.send(READY))
+    except StoreBusy as error:
+        report.send(f"{BUSY} {error.pid or ''}")
+        log.error("the home is taken by process %s", error.pid)
+        raise SystemExit(1) from None
+
+
+def _work(settings: Settings, report: Connection, listener: socket.socket) -> None:
+    import uvicorn
+
+    from api.app import create_app
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            report.send(READY)
+
+    _as_child(settings)
+    config = uvicorn.Config(
+        create_app(settings),
+        log_config=log_config(settings.log_level),
+        timeout_keep_alive=75,  # above the idle time of usual proxies, so that they do not race with the close
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
+    Server(config).run(sockets=[listener])
+
+
+def _as_child(settings: Settings) -> None:
+    """What every child does: log as the others do, leave Ctrl-C to the parent, end when the parent has died."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.config.dictConfig(log_config(settings.log_level))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def log_config(level: str) -> dict[str, Any]:
+    """One format for all processes, to stderr."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"format": "%(asctime)s %(levelname)-7s %(processName)s %(message)s"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"handlers": ["stderr"], "level": level.upper()},
+        "loggers": {"uvicorn": {"propagate": True}, "uvicorn.access": {"propagate": True}},
+    }

@@ -1,0 +1,257 @@
+"""Joins the store and the forecaster: what the REST API, the command line, reports and notebooks call."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from forecast import Backtest, Forecast, backtest, forecast
+from signals.store import CategoryRecord, Snapshot
+
+MAX_NOWCAST_DAYS = 92  # one quarter: the longest period that can be missing while sales still arrive on time
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """What one forecast of a category needs, read from one snapshot."""
+
+    record: CategoryRecord
+    history: pd.DataFrame  # ds, y, known_at: every vintage
+    signals: pd.DataFrame | None  # signal, start, end, value, known_at, future_known, aggregation: every vintage
+    horizon: int  # with the periods between the last known sale and the origin
+    as_of: dt.datetime | None  # UTC, naive; None: all that is known
+    warnings: tuple[str, ...]
+
+
+def forecast_category(
+    snapshot: Snapshot,
+    category: str,
+    horizon: int,
+    *,
+    as_of: dt.datetime | None = None,
+    data_version: int | None = None,
+    engine: str = "fast",
+    levels: Sequence[int] = (80, 95),
+    from_origin: bool = False,
+    max_nowcast_days: int = MAX_NOWCAST_DAYS,
+) -> Forecast:
+    """Forecast one category of the store from its sales and its candidate signals.
+
+    `horizon` counts from the last complete known period; with `from_origin` it counts from the moment of
+    forecasting (`as_of`, else now), and the periods that were over by then come before it as nowcasts. A gap of
+    more than `max_nowcast_days` is not filled: a warning says so, and the horizon counts from the last known period.
+
+    Raises:
+        UnknownCategory: the store has no such category.
+        ForecastError: an argument or the history does not allow a forecast.
+    """
+    inputs = read_inputs(
+        snapshot,
+        category,
+        horizon,
+        as_of=as_of,
+        data_version=data_version,
+        from_origin=from_origin,
+        max_nowcast_days=max_nowcast_days,
+    )
+    return run(inputs, engine=engine, levels=levels)
+
+
+def backtest_category(
+    snapshot: Snapshot,
+    category: str,
+    horizon: int,
+    *,
+    origins: int | None = None,
+    as_of: dt.datetime | None = None,
+    data_version: int | None = None,
+    engine: str = "fast",
+    levels: Sequence[int] = (80, 95),
+) -> Backtest:
+    """Backtest one category of the store over rolling origins, each from what was known there.
+
+    Raises:
+        UnknownCategory: the store has no such category.
+        ForecastError: an argument or the history does not allow a backtest.
+    """
+    inputs = read_inputs(snapshot, category, horizon, as_of=as_of, data_version=data_version)
+    return backtest(
+        inputs.history,
+        horizon,
+        origins=origins,
+        signals=inputs.signals,
+        engine=engine,
+        levels=tuple(levels),
+        frequency=inputs.record.frequency,
+        as_of=None if inputs.as_of is None else pd.Timestamp(inputs.as_of),
+        calendar=inputs.record.calendar,
+    )
+
+
+def as_answer(result: Forecast, data_version: int | None) -> dict[str, Any]:
+    """The JSON of a forecast with the version of the store that was read (None: an inline history)."""
+    rest = result.to_dict()
+    head = {name: rest.pop(name) for name in ("category", "unit", "frequency", "as_of")}
+    return head | {"data_version": data_version} | rest
+
+
+def run(inputs: Inputs, *, engine: str = "fast", levels: Sequence[int] = (80, 95)) -> Forecast:
+    """Forecast from what was read."""
+    record = inputs.record
+    result = forecast(
+        inputs.history,
+        inputs.horizon,
+        signals=inputs.signals,
+        engine=engine,
+        levels=tuple(levels),
+        frequency=record.frequency,
+        as_of=None if inputs.as_of is None else pd.Timestamp(inputs.as_of),
+        calendar=record.calendar,
+        category=record.category,
+        unit=record.unit,
+    )
+    return dataclasses.replace(result, warnings=[*inputs.warnings, *result.warnings])
+
+
+def read_inputs(
+    snapshot: Snapshot,
+    category: str,
+    horizon: int,
+    *,
+    as_of: dt.datetime | None = None,
+    data_version: int | None = None,
+    from_origin: bool = False,
+    max_nowcast_days: int = MAX_NOWCAST_DAYS,
+) -> Inputs:
+    """Read what a forecast of one category needs (see `forecast_category`)."""
+    version = snapshot.data_version if data_version is None else data_version  # one state for all reads
+    record = snapshot.category(category, version)
+    moment = _utc_naive(as_of or dt.datetime.now(dt.UTC))
+    sales = snapshot.sales(category, moment, version, vintages=True)
+    observations = _observations(snapshot, category, moment, version)
+    gap = _gap(sales, record, moment)
+    stale = gap.days > max_nowcast_days
+    return Inputs(
+        record=record,
+        history=_labelled(sales, record.frequency),
+        signals=_declared(snapshot, observations, version),
+        horizon=horizon + (gap.periods if from_origin and not stale else 0),
+        # Sales that ended long ago are forecast from where they end: counted from today, every period would be over.
+        as_of=None if stale and as_of is None else moment,
+        warnings=(*([gap.warning(max_nowcast_days)] if stale else []), *_assumed(sales, observations)),
+    )
+
+
+def history_frame(
+    snapshot: Snapshot, category: str, *, as_of: dt.datetime | None = None, data_version: int | None = None
+) -> pd.DataFrame:
+    """Sales of one category as `forecast()` takes them: `ds, y, known_at`, one row a vintage."""
+    sales = snapshot.sales(category, as_of, data_version, vintages=True)
+    return _labelled(sales, snapshot.category(category, data_version).frequency)
+
+
+def signals_frame(
+    snapshot: Snapshot, category: str, *, as_of: dt.datetime | None = None, data_version: int | None = None
+) -> pd.DataFrame | None:
+    """The candidate signals of one category as `forecast()` takes them, or None when there is none.
+
+    One row a vintage: `signal, start, end, value, known_at, future_known, aggregation`; periods are half-open.
+    """
+    return _declared(snapshot, _observations(snapshot, category, as_of, data_version), data_version)
+
+
+def _observations(
+    snapshot: Snapshot, category: str, as_of: dt.datetime | None, data_version: int | None
+) -> pd.DataFrame | None:
+    names = snapshot.candidates(category, data_version)
+    return snapshot.observations(names, as_of, data_version, vintages=True) if names else None
+
+
+def _declared(snapshot: Snapshot, observations: pd.DataFrame | None, data_version: int | None) -> pd.DataFrame | None:
+    """Observations with what their signals declare."""
+    if observations is None:
+        return None
+    version = snapshot.data_version if data_version is None else data_version
+    names, (future_known, aggregation) = observations["signal"], _declarations(snapshot, version)
+    frame = observations[["signal", "start", "end", "value", "known_at"]]
+    return frame.assign(future_known=names.map(future_known).astype(bool), aggregation=names.map(aggregation))
+
+
+@lru_cache(maxsize=4)
+def _declarations(snapshot: Snapshot, data_version: int) -> tuple[dict[str, bool], dict[str, str]]:
+    """By signal: known ahead, and how it is aggregated. Cached, for what a data version holds never changes."""
+    frame = snapshot.signals(data_version)
+    return (
+        dict(zip(frame["signal"], frame["future_known"], strict=True)),
+        dict(zip(frame["signal"], frame["aggregation"], strict=True)),
+    )
+
+
+def _assumed(sales: pd.DataFrame, observations: pd.DataFrame | None) -> list[str]:
+    """Whoever uses a `known_at` that nobody has observed says so."""
+    guessed = int((sales["known_basis"] == "assumed_lag").sum())
+    parts = [f"{guessed} of {len(sales)} sales values"] if guessed else []
+    if observations is not None:
+        signals = observations["signal"][observations["known_basis"] == "assumed_lag"].nunique()
+        parts += [f"{signals} of {observations['signal'].nunique()} signals"] if signals else []
+    if not parts:
+        return []
+    return [
+        f"when they became known is assumed, not observed, for {' and '.join(parts)} (end of the period and the "
+        "declared lag): the backtest takes them as published on time and never revised"
+    ]
+
+
+def _labelled(sales: pd.DataFrame, frequency: str) -> pd.DataFrame:
+    """The label `ds` of each span: a week's last day, else the first day."""
+    weekly = frequency.startswith("W-")
+    ds = sales["end"] - pd.Timedelta(days=1) if weekly else sales["start"]
+    return pd.DataFrame({"ds": ds, "y": sales["quantity"], "known_at": sales["known_at"]})
+
+
+@dataclasses.dataclass(frozen=True)
+class _Gap:
+    """The whole periods that were over by the origin, but whose sales were not known."""
+
+    start: pd.Timestamp
+    end: pd.Timestamp
+    periods: int
+
+    @property
+    def days(self) -> int:
+        return (self.end - self.start).days
+
+    def warning(self, max_days: int) -> str:
+        return (
+            f"sales end before {self.start:%Y-%m-%d}, {self.days} days before the moment of forecasting; up to "
+            f"{max_days} days are filled, so the horizon counts from the last known period: import newer sales, "
+            "or give an earlier as_of"
+        )
+
+
+def _gap(sales: pd.DataFrame, record: CategoryRecord, origin: dt.datetime) -> _Gap:
+    local = origin.replace(tzinfo=dt.UTC).astimezone(ZoneInfo(record.timezone or "UTC"))
+    today = pd.Timestamp(local.date())
+    last = _last_known_end(sales, today)
+    if last is None:
+        return _Gap(today, today, 0)
+    edges = pd.date_range(last, today, freq="7D" if record.frequency.startswith("W-") else record.frequency)
+    return _Gap(last, edges[-1], len(edges) - 1)
+
+
+def _last_known_end(sales: pd.DataFrame, today: pd.Timestamp) -> pd.Timestamp | None:
+    """The end of the last complete period whose newest version is a value; rows are sorted by start and known_at."""
+    newest = ~sales["start"].duplicated(keep="last")
+    ends = sales["end"][newest & sales["quantity"].notna() & (sales["end"] <= today)]
+    return None if ends.empty else ends.iloc[-1]
+
+
+def _utc_naive(moment: dt.datetime) -> dt.datetime:
+    """The store speaks naive UTC; a moment without a zone is taken to be UTC."""
+    return moment.astimezone(dt.UTC).replace(tzinfo=None) if moment.tzinfo else moment

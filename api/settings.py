@@ -1,0 +1,173 @@
+"""Settings: one place that names each, says what it allows and where its value was read.
+
+Order of precedence: command line, ``GROUNDSWELL_…`` variable, ``groundswell.toml`` in the home, default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+PREFIX = "GROUNDSWELL_"
+FILE = "groundswell.toml"
+DEFAULT_HOME = Path("data/home")
+# As in signals.connectors.economic_tracker (a test compares), which would load pandas for `groundswell settings`.
+_TRACKER = "https://raw.githubusercontent.com/OpportunityInsights/EconomicTracker/main/data/"
+
+
+class SettingError(ValueError):
+    """A setting that cannot be used: names the setting, its value, what is allowed and where it was read."""
+
+    def __init__(self, setting: str, value: object, allowed: str, where: str) -> None:
+        self.setting, self.value, self.allowed, self.where = setting, str(value), allowed, where
+        super().__init__(f"setting {setting} is {_short(value)} ({where}); allowed: {allowed}")
+
+
+class Settings(BaseSettings):
+    """Every setting of Groundswell (docs/settings.md describes each)."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    home: Path = Field(
+        DEFAULT_HOME, description="directory of the store; not allowed in groundswell.toml, which lies in it"
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="address that `serve` listens on")
+    port: int = Field(8000, ge=1, le=65535, description="port that `serve` listens on")
+    workers: int = Field(2, ge=1, le=64, description="API worker processes of `serve`")
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s?#]+[^\s?#/])?$",
+        description="address under which clients reach the API, for absolute links; empty: as the request says",
+    )
+    log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(
+        "info", description="what `serve` logs, at this level and above"
+    )
+    publish_seconds: float = Field(
+        5.0, ge=0.1, le=3600, description="imports are published at most once in so many seconds"
+    )
+    shutdown_seconds: int = Field(30, ge=1, le=3600, description="time that running requests get when `serve` stops")
+    max_body_bytes: int = Field(5_000_000, ge=1_000, le=1_000_000_000, description="largest request body")
+    max_horizon: int = Field(400, ge=1, le=400, description="longest horizon of one request, in periods")
+    max_history: int = Field(20_000, ge=10, le=1_000_000, description="longest inline history or signal, in periods")
+    max_signals: int = Field(200, ge=0, le=10_000, description="most inline signals in one request")
+    max_nowcast_days: int = Field(
+        92, ge=0, le=120, description="longest gap between last sales and now that an API forecast fills"
+    )
+    economic_tracker_spending_url: str = Field(
+        f"{_TRACKER}Affinity%20-%20National%20-%20Daily.csv",
+        pattern=r"^https?://\S+$",
+        description="CSV of card spending that `import economic-tracker` fetches",
+    )
+    economic_tracker_mobility_url: str = Field(
+        f"{_TRACKER}Google%20Mobility%20-%20National%20-%20Daily.csv",
+        pattern=r"^https?://\S+$",
+        description="CSV of Google mobility that `import economic-tracker` fetches",
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_booleans(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError("a boolean is not a value of any setting")  # pydantic would read true as 1
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        home = {"home": DEFAULT_HOME} | env_settings() | init_settings()
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(home["home"]) / FILE)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where each setting was read, by name: ``--port``, ``GROUNDSWELL_PORT``, a file or ``default``."""
+
+    where: dict[str, str]
+    ignored: tuple[str, ...]  # GROUNDSWELL_… variables that are no setting
+
+
+def load_settings(**flags: Any) -> tuple[Settings, Origin]:
+    """Read the settings; `flags` are those given on the command line (None = not given).
+
+    Raises:
+        SettingError: a value is not allowed, a name is unknown or `groundswell.toml` cannot be read.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    from_env = EnvSettingsSource(Settings)()
+    home = Path(({"home": DEFAULT_HOME} | from_env | given)["home"])
+    file = home / FILE
+    from_file = _read_file(file)
+    where = dict.fromkeys(Settings.model_fields, "default")
+    where |= dict.fromkeys(from_file, str(file))
+    where |= {name: PREFIX + name.upper() for name in from_env}
+    where |= {name: "--" + name.replace("_", "-") for name in given}
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        raise _setting_error(error, where) from error
+    return settings, Origin(where, _ignored_variables())
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(FILE, file, f"a TOML file in UTF-8 ({error})", str(file)) from error
+    if "home" in values:
+        raise SettingError("home", values["home"], f"--home or {PREFIX}HOME, for the file lies in the home", str(file))
+    for name in values.keys() - Settings.model_fields.keys():
+        near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+        hint = f"did you mean {near[0]}?" if near else "`groundswell settings` lists the names"
+        raise SettingError(name, values[name], f"no setting of this name: {hint}", str(file))
+    return values
+
+
+def _setting_error(error: ValidationError, where: dict[str, str]) -> SettingError:
+    first = error.errors()[0]
+    name = str(first["loc"][0])
+    return SettingError(name, first["input"], allowed_values(name) or first["msg"], where.get(name, "command line"))
+
+
+def allowed_values(name: str) -> str:
+    """What the setting of this name allows, in words."""
+    schema = Settings.model_json_schema()["properties"][name]
+    if "enum" in schema:
+        return ", ".join(schema["enum"])
+    if "minimum" in schema:
+        kind = "a whole number" if schema["type"] == "integer" else "a number"
+        return f"{kind} from {schema['minimum']:g} to {schema['maximum']:.10g}"
+    if "pattern" in schema:
+        maybe_empty = "empty, or " if schema["default"] == "" else ""
+        return maybe_empty + "an address that begins with http:// or https:// and does not end with a slash"
+    return "a directory" if schema.get("format") == "path" else "text, not empty"
+
+
+def _ignored_variables() -> tuple[str, ...]:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    return tuple(sorted(name for name in os.environ if name.startswith(PREFIX) and name.upper() not in known))
+
+
+def _short(value: object) -> str:
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 80 else text[:79] + "…"

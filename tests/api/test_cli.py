@@ -1,0 +1,206 @@
+"""The `groundswell` command in one process: what it prints, stores and refuses."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from api.cli import cli
+from api.commands.running import load_demo
+from signals.store import open_snapshot
+
+SALES = "category,week,units\n" + "".join(
+    f"{name},2025-{month:02d}-01,{100 + month}\n" for name in ("Boots", "Hats") for month in range(1, 13)
+)
+SIGNALS = "signal,date,value\n" + "".join(f"rain,2025-{month:02d}-01,{month % 5}\n" for month in range(1, 13))
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(cli, [str(arg) for arg in args])
+
+
+def done(*args: object) -> str:
+    result = run(*args)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "sales.csv").write_text(SALES)
+    (tmp_path / "signals.csv").write_text(SIGNALS)
+    return tmp_path
+
+
+def test_sales_and_signals_are_imported_once(files: Path) -> None:
+    home = files / "home"
+    first = done("--home", home, "import", "sales", files / "sales.csv", "--unit", "pairs")
+    assert "quantity       units\n" in first
+    assert first.endswith("24 rows: 24 new, 0 unchanged; data version 1\n")
+    second = done("--home", home, "import", "sales", files / "sales.csv", "--unit", "pairs")
+    assert second.endswith("24 rows: 0 new, 24 unchanged; data version 1\n")
+    assert done("--home", home, "import", "signals", files / "signals.csv").endswith("data version 2\n")
+    assert [row["signal"] for row in json.loads(done("--home", home, "signals", "--json"))] == ["rain"]
+
+
+def test_a_dry_run_stores_nothing(files: Path) -> None:
+    home = files / "home"
+    assert "nothing stored (--dry-run)" in done("--home", home, "import", "sales", files / "sales.csv", "--dry-run")
+    assert run("--home", home, "categories").exit_code == 1
+
+
+def test_an_import_can_answer_a_program(files: Path) -> None:
+    answer = json.loads(done("--home", files / "home", "import", "sales", files / "sales.csv", "--json"))
+    assert answer["mapping"] == {"category": "category", "date": "week", "quantity": "units"}
+    assert answer["result"] == {"data_version": 1, "inserted": 24, "unchanged": 0, "withdrawn": 0}
+
+
+def test_a_refused_file_is_one_line_and_leaves_nothing(files: Path) -> None:
+    (files / "bad.csv").write_text(SALES + "Boots,2025-12-01,many\n")
+    result = run("--home", files / "home", "import", "sales", files / "bad.csv")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: line 26, column 'units'")
+    assert result.stderr.count("\n") == 1
+    assert run("--home", files / "home", "categories").exit_code == 1
+
+
+def test_a_forecast_is_readable(home: Path) -> None:
+    text = done("--home", home, "forecast", "Boots", "--horizon", 4)
+    lines = text.splitlines()
+    assert lines[0] == "Boots, pairs (W-SUN)"
+    assert "80 % interval" in lines[3]
+    assert len([line for line in lines if line.startswith("20")]) == 4
+    assert "past origins it missed by" in text
+    assert "not used  weather: " in text
+
+
+def test_a_forecast_as_json_is_the_api_s_answer(home: Path) -> None:
+    answer = json.loads(CliRunner().invoke(cli, ["--home", str(home), "forecast", "Boots", "--json"]).stdout)
+    assert len(answer["forecast"]) == 8
+    assert (answer["category"], answer["data_version"]) == ("Boots", 1)
+
+
+def test_a_forecast_as_csv(home: Path) -> None:
+    result = run("--home", home, "forecast", "Boots", "--csv", "--level", 50, "--horizon", 3)
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert list(rows[0]) == ["ds", "mean", "median", "lo-50", "hi-50"]
+    assert len(rows) == 3
+
+
+def test_as_of_is_a_moment_in_utc(home: Path) -> None:
+    answer = json.loads(run("--home", home, "forecast", "Boots", "--json", "--as-of", "2026-03-01").stdout)
+    assert answer["as_of"] == "2026-03-01T00:00:00Z"
+    for moment in ("March", "0001-01-01T00:00:00+14:00"):
+        assert run("--home", home, "forecast", "Boots", "--as-of", moment).exit_code == 2
+
+
+def test_a_backtest_shows_each_lead_time(home: Path) -> None:
+    text = done("--home", home, "backtest", "Boots", "--horizon", 3, "--origins", 9)
+    assert "Tested on 9 past origins" in text
+    assert [line.split()[0] for line in text.splitlines()[-3:]] == ["1", "2", "3"]
+    answer = json.loads(run("--home", home, "backtest", "Boots", "--horizon", 3, "--json").stdout)
+    assert [row["h"] for row in answer["by_lead_time"]] == [1, 2, 3]
+
+
+def test_categories_and_settings_are_listed(home: Path) -> None:
+    assert "Hats/Caps & more" in done("--home", home, "categories")
+    told = json.loads(done("--home", home, "settings", "--json"))
+    assert told["home"] == {"value": str(home), "source": "--home"}
+    assert told["port"] == {"value": 8000, "source": "default"}
+
+
+def test_a_report_is_written_whole(home: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "report.html"
+    text = done("--home", home, "report", "--out", out, "--category", "Boots", "--horizon", 2)
+    assert text.endswith(f"Report: {out}\n")
+    assert out.read_text().rstrip().endswith("</html>")
+    assert [path.name for path in out.parent.iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["forecast", "Boot"], 1, "error: no category is called 'Boot'; did you mean 'Boots'?"),
+        (["forecast", "Boots", "--engine", "magic"], 1, "error: engine: got magic"),
+        (["forecast", "Boots", "--json", "--csv"], 2, "exclude each other"),
+        (["forecast", "Boots", "--horizon", "0"], 2, "0 is not in the range"),
+        (["forecast"], 2, "Missing argument 'CATEGORY'"),
+        (["report", "--out", "/proc/none/report.html"], 1, "error: /proc/none: No such file or directory"),
+        (["serve", "--host", "0.0.0.0"], 1, "--insecure-no-auth"),
+        (["nonsense"], 2, "No such command"),
+    ],
+)
+def test_errors_are_one_line_with_a_remedy(args: list[str], code: int, message: str, home: Path) -> None:
+    result = run("--home", home, *args)
+    assert result.exit_code == code, result.output
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_empty_home_says_how_to_import(tmp_path: Path) -> None:
+    result = run("--home", tmp_path, "forecast", "Boots")
+    assert (result.exit_code, "groundswell import sales" in result.stderr) == (1, True)
+
+
+def test_a_bad_setting_is_wrong_use(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GROUNDSWELL_PORT", "http")
+    result = run("--home", home, "settings")
+    assert result.exit_code == 2
+    assert (
+        result.stderr == "error: setting port is 'http' (GROUNDSWELL_PORT); allowed: a whole number from 1 to 65535\n"
+    )
+
+
+def test_a_defect_keeps_its_traceback(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr("api.commands.common.open_newest", broken)
+    assert isinstance(run("--home", home, "categories").exception, ZeroDivisionError)
+
+
+def test_the_demo_forecasts_every_category_and_can_be_repeated(tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    text = done("demo", "--home", tmp_path / "home", "--out", out)
+    assert re.match(r"[\d,]+ sales and [\d,]+ signal values in ", text)
+    assert "6 categories" in text
+    assert "No signal helps" in text
+    assert out.stat().st_size > 1_000_000  # plotly.js is inside
+    load_demo(tmp_path / "home")
+    assert open_snapshot(tmp_path / "home").data_version == 2
+
+
+def test_the_demo_does_not_mix_with_other_data(home: Path, tmp_path: Path) -> None:
+    result = run("--home", home, "demo", "--out", tmp_path / "report.html")
+    assert result.exit_code == 1
+    assert result.stderr.endswith("which is not the demo's: choose another --home\n")
+
+
+def test_alone_it_prints_its_help() -> None:
+    assert "Commands:\n" in done()
+
+
+def test_help_needs_no_heavy_package() -> None:
+    heavy = ("pandas", "numpy", "fastapi", "pydantic", "duckdb")
+    code = f"import sys, api.cli; print([name for name in {heavy} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"
+
+
+def test_a_closed_pipe_ends_quietly(home: Path) -> None:
+    code = "from api.cli import main; main()"
+    command: list[Any] = [sys.executable, "-c", code, "--home", home, "forecast", "Boots", "--csv", "--horizon", "500"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert b"Traceback" not in process.stderr.read()
