@@ -1,0 +1,108 @@
+"""The README's examples run as written, on files of the shape that it shows."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from fastapi.testclient import TestClient
+
+from api.app import create_app
+from api.cli import cli
+from api.settings import Settings
+from forecast import engines, forecast
+from tests.forecast.series_makers import weekly_sales
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[str]:
+    return [code for name, code in BLOCKS if name == language]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `sales.csv` and `signals.csv` as a user might have them: one version a value, no known_at."""
+    folder = tmp_path_factory.mktemp("user")
+    sales = pd.read_csv(ROOT / "data/demo/sales.csv", comment="#").drop_duplicates(["category", "week"], keep="last")
+    sales.drop(columns="known_at").to_csv(folder / "sales.csv", index=False)
+    signals = pd.read_csv(ROOT / "data/demo/signals.csv", comment="#").query("signal == 'mobility'")
+    signals[["signal", "date", "value"]].to_csv(folder / "signals.csv", index=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def outputs(folder: Path) -> dict[str, str]:
+    """What each command of the README printed, run in its order; `serve` is replaced by the REST test."""
+    lines = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    commands = [line for line in lines if line.startswith("groundswell ") and line != "groundswell serve"]
+    assert len(commands) == 4
+    printed = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for command in commands:
+            result = CliRunner().invoke(cli, ["--home", str(folder / "home"), *shlex.split(command)[1:]])
+            assert result.exit_code == 0, f"{command}\n{result.output}"
+            printed[command] = result.output
+    return printed
+
+
+def test_the_commands_run_in_their_order(outputs: dict[str, str], folder: Path) -> None:
+    forecast = outputs['groundswell forecast "Clothing stores" --horizon 8']
+    assert "80 % interval" in forecast
+    assert "mobility" in forecast
+    assert (folder / "report.html").stat().st_size > 1_000_000
+
+
+def test_the_python_example_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (code,) = blocks("python")
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert len(names["result"].to_frame()) == 8  # type: ignore[attr-defined]
+
+
+def test_the_rest_example_answers_with_the_fields_shown(outputs: dict[str, str], folder: Path) -> None:
+    (call,) = blocks("console")
+    body = shlex.split(call)[-1]
+    client = TestClient(create_app(Settings(home=folder / "home")))
+    answer = client.post("/v1/forecasts", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 200, answer.text
+    shown = set(re.findall(r'^(?: |\{)"(\w+)"|, "(\w+)": ["{\[]', blocks("text")[1], re.MULTILINE))
+    top = {name for pair in shown for name in pair if name} & {"receipt", "forecast", "signals", "quality", "as_of"}
+    assert top <= set(answer.json())
+    assert {"forecast", "signals", "quality"} <= top
+
+
+def test_it_is_short_and_its_links_lead_somewhere() -> None:
+    assert len(README.splitlines()) < 120
+    for target in re.findall(r"\]\(([^)#]+)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("target", ["setup", "test", "demo", "serve", "bench", "lint"])
+def test_each_make_target_is_described(target: str) -> None:
+    assert re.search(rf"^{target}:.*## \w", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_engine_of_the_docs_runs() -> None:
+    page = (ROOT / "docs/method.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(code, "docs/method.md", "exec"), names)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(engines._BUILT_IN, "drift", names["Drift"])
+        result = forecast(weekly_sales(60), 4, engine="drift")
+    assert result.engine.name == "drift"
+    assert len(result.median) == 4
+
+
+def test_every_engine_is_documented() -> None:
+    page = (ROOT / "docs/method.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in engines.names())
