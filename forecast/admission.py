@@ -38,33 +38,38 @@ Admitted = tuple[tuple[str, int], ...]  # names and lag indices of the signals a
 
 
 @dataclass(frozen=True)
-class Record:
-    """Mean absolute error without and with an adjustment, by lag and origin (lags, n); NaN where not to be measured."""
-
-    before: FloatArray
-    after: FloatArray
-
-    def until(self, lag: int, origin: int, horizon: int) -> tuple[FloatArray, FloatArray]:
-        """At one lag, the origins whose whole horizon was known at `origin`."""
-        past = slice(0, max(0, origin - horizon + 1))
-        seen = np.isfinite(self.before[lag, past])
-        return self.before[lag, past][seen], self.after[lag, past][seen]
-
-
-@dataclass(frozen=True)
 class Trial:
     """One signal tried on the errors (n, horizon) left so far, at every lag and origin; all arrays know only the past.
 
     `reach` (lags,) is the last horizon with news, at which the signal's own value is known; beyond it the newest
-    surprise is held. `news` and `held` are the records over the two kinds of horizons.
+    surprise is held.
     """
 
+    errors: FloatArray
     lags: np.ndarray
     reach: np.ndarray
     scores: FloatArray  # (lags, n), clipped error x clipped surprise over the horizons with news
     adjustment: FloatArray  # (lags, n, horizon), NaN before there are pairs enough
-    news: Record
-    held: Record
+
+    def news(self, lag: int, origin: int) -> tuple[FloatArray, FloatArray]:
+        """Mean absolute error without and with the adjustment at one lag, over the horizons with news.
+
+        One value each for every origin whose whole horizon was known at `origin`.
+        """
+        return self._compared(lag, origin, slice(0, self.reach[lag]))
+
+    def held(self, lag: int, origin: int) -> tuple[FloatArray, FloatArray]:
+        """The same over the horizons beyond the news."""
+        return self._compared(lag, origin, slice(self.reach[lag], None))
+
+    def _compared(self, lag: int, origin: int, part: slice) -> tuple[FloatArray, FloatArray]:
+        past = slice(0, max(0, origin - self.errors.shape[1] + 1))
+        errors, adjustment = self.errors[past, part], self.adjustment[lag, past, part]
+        if not errors.size:
+            return np.empty(0), np.empty(0)
+        left = errors - adjustment
+        whole = np.isfinite(left).all(axis=1)
+        return np.abs(errors[whole]).mean(axis=1), np.abs(left[whole]).mean(axis=1)
 
 
 def evidence_horizon(periods: int, horizon: int) -> int:
@@ -81,9 +86,9 @@ def try_signal(errors: FloatArray, signal: Surprise, half_life: float) -> Trial:
     scale[told < MIN_SCALE] = np.nan
     features = np.stack([signal.feature(int(lag), horizon) for lag in lags])
     news = np.broadcast_to((np.arange(horizon) < reach[:, None])[:, None, :], features.shape)
-    adjustment = _adjust(errors, features, scale, news, half_life)
+    adjustment = _adjust(errors, features, scale, _pooling(reach, horizon), half_life)
     scores = _scores(errors, features, scale, news, half_life)
-    return Trial(lags, reach, scores, adjustment, _record(errors, adjustment, news), _record(errors, adjustment, ~news))
+    return Trial(errors, lags, reach, scores, adjustment)
 
 
 def _scores(
@@ -96,19 +101,8 @@ def _scores(
     return np.asarray(np.where(news, product, 0.0).sum(axis=-1) / news.sum(axis=-1))
 
 
-def _record(errors: FloatArray, adjustment: FloatArray, part: np.ndarray) -> Record:
-    usable = np.isfinite(errors) & np.isfinite(adjustment)
-    whole = (usable | ~part).all(axis=-1) & part.any(axis=-1)
-    return Record(_mean_over(np.abs(errors), part, whole), _mean_over(np.abs(errors - adjustment), part, whole))
-
-
-def _mean_over(values: FloatArray, part: np.ndarray, whole: np.ndarray) -> FloatArray:
-    total = np.where(part & whole[..., None], values, 0.0).sum(axis=-1)
-    return np.where(whole, total / np.maximum(part.sum(axis=-1), 1), np.nan)
-
-
 def _adjust(
-    errors: FloatArray, features: FloatArray, scale: FloatArray, news: np.ndarray, half_life: float
+    errors: FloatArray, features: FloatArray, scale: FloatArray, pooling: FloatArray, half_life: float
 ) -> FloatArray:
     """`beta[t,h] u[t,h]` with beta by weighted ridge on pairs known at t; NaN where there are too few of them.
 
@@ -121,8 +115,8 @@ def _adjust(
         square, _ = discounted_mean(realised(np.where(np.isfinite(errors), features * weighted, np.nan)), half_life)
     enough = np.cumsum(np.isfinite(realised(errors * features)), axis=-2) >= MIN_PAIRS
     cross, square = _zeroed(cross * pairs), _zeroed(square * pairs)
-    top = cross + _pooled(cross, news)
-    bottom = square * (1 + _SHRINK / np.maximum(pairs, 1)) + _pooled(square, news)
+    top = cross + _POOL * cross @ pooling
+    bottom = square * (1 + _SHRINK / np.maximum(pairs, 1)) + _POOL * square @ pooling
     with np.errstate(invalid="ignore", divide="ignore"):
         beta = top / bottom * np.maximum(0.0, 1 - _VARIANCE * bottom / top**2)
     beta = np.where(enough & np.isfinite(beta), beta, np.nan)
@@ -134,13 +128,11 @@ def _zeroed(values: FloatArray) -> FloatArray:
     return np.where(np.isfinite(values), values, 0.0)
 
 
-def _pooled(values: FloatArray, news: np.ndarray) -> FloatArray:
-    """`_POOL` times the mean over the horizons with news, at those, and over the horizons held, at those."""
-    out = np.zeros_like(values)
-    for part in (news, ~news):
-        total = np.where(part, values, 0.0).sum(axis=-1, keepdims=True)
-        out += np.where(part, total / np.maximum(part.sum(axis=-1, keepdims=True), 1), 0.0)
-    return out * _POOL
+def _pooling(reach: np.ndarray, horizon: int) -> FloatArray:
+    """Matrices (lags, horizon, horizon) that take the mean over the horizons with news, and over those held."""
+    news = np.arange(horizon) < reach[:, None]
+    same = news[:, :, None] == news[:, None, :]
+    return np.asarray(same / same.sum(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -158,7 +150,7 @@ def judge(name: str, trial: Trial, origin: int, offered: int) -> Verdict:
     horizon = trial.adjustment.shape[-1]
     best, strength, bound = clearest_lag(trial, origin, offered)
     reach = int(trial.reach[best])
-    before, after = trial.news.until(best, origin, horizon)
+    before, after = trial.news(best, origin)
     if before.size < MIN_MEASURED:
         reason = f"not enough history to tell: measured at {before.size} past origins, needs {MIN_MEASURED}"
         return Verdict(best, 0.0, Evidence(name, False, reason), np.zeros(horizon))
@@ -181,14 +173,14 @@ def clearest_lag(trial: Trial, origin: int, offered: int) -> tuple[int, float, f
     clear = [_clearness(row, int(r), s) for row, r, s in zip(past, trial.reach, sizes, strict=True)]
     passed = [k for k, (strength, bound) in enumerate(clear) if strength > bound]
     if passed:
-        best = max(passed, key=lambda k: _saved(trial, k, origin, horizon))
+        best = max(passed, key=lambda k: _saved(trial, k, origin))
     else:
         best = max(range(len(clear)), key=lambda k: clear[k][0] / clear[k][1])
     return best, *clear[best]
 
 
-def _saved(trial: Trial, lag: int, origin: int, horizon: int) -> float:
-    before, after = trial.news.until(lag, origin, horizon)
+def _saved(trial: Trial, lag: int, origin: int) -> float:
+    before, after = trial.news(lag, origin)
     return float(trial.reach[lag] * (before - after).mean()) if before.size else -np.inf
 
 
@@ -210,7 +202,7 @@ def _clearness(scores: FloatArray, overlap: int, size: float) -> tuple[float, fl
 def _usable_part(trial: Trial, lag: int, origin: int) -> FloatArray:
     """The adjustment at a lag, and what is held beyond the news only where holding has gained."""
     adjustment: FloatArray = np.nan_to_num(trial.adjustment[lag, origin])
-    before, after = trial.held.until(lag, origin, adjustment.size)
+    before, after = trial.held(lag, origin)
     if before.size < MIN_MEASURED or _gain(before, after, adjustment.size)[1][0] < 0:
         adjustment[trial.reach[lag] :] = 0.0
     return adjustment
