@@ -128,20 +128,20 @@ def rolling(
     if sources.revised and moment is not None:
         past = _rebuilt(engine, sources, transform, moment, min(count or _REVISED_ORIGINS, engine.backtest_origins))
         return past, engine.predict(problem)
-    origins = _origins(problem, count or engine.backtest_origins, sparse=engine.backtest_origins < _REVISED_ORIGINS)
+    origins = _origins(problem, engine, count or engine.backtest_origins)
     *paths, now = engine.predict_many(problem, [*origins, len(problem) - 1])
     naive = SeasonalNaive().predict_many(problem, origins)
     return Past(np.array(origins, dtype=int), _stack(paths, problem.horizon), _stack(naive, problem.horizon)), now
 
 
-def _origins(problem: Problem, count: int, sparse: bool) -> list[int]:
+def _origins(problem: Problem, engine: Engine, count: int) -> list[int]:
     """The last `count` origins with history enough; spread out for engines that can afford only a few."""
     last = len(problem) - 2
     usable = [round(s) for s in problem.season_lengths if round(s) + _MIN_HISTORY < len(problem) / 2]
-    first = max(_MIN_HISTORY, round(_SEASON_SHARE * len(problem)), *(s + 1 for s in usable)) - 1
+    first = max(_MIN_HISTORY, engine.min_periods, round(_SEASON_SHARE * len(problem)), *(s + 1 for s in usable)) - 1
     if last < first:
         return []
-    if sparse:
+    if engine.backtest_origins < _REVISED_ORIGINS:
         return sorted({round(o) for o in np.linspace(first, last, count)})
     return list(range(max(first, last - count + 1), last + 1))
 
@@ -156,7 +156,7 @@ def _rebuilt(engine: Engine, sources: Sources, transform: Transform, moment: pd.
         except HistoryError:
             continue  # nothing had been published yet
         origin = int(np.searchsorted(today.ds, series.ds[-1]))
-        if len(series) < _MIN_HISTORY or origin in kept or series.ds[-1] > today.ds[-1]:
+        if len(series) < max(_MIN_HISTORY, engine.min_periods) or origin in kept or series.ds[-1] > today.ds[-1]:
             continue  # too short, nothing new since the origin before, or its last periods were withdrawn later
         problem = sources.problem(series, transform, then)
         kept[origin] = (engine.predict(problem).median, SeasonalNaive().predict(problem).median)

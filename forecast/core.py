@@ -15,7 +15,7 @@ from forecast import engines, explain, intervals
 from forecast import frequency as freq
 from forecast.backtest import Backtest, Past, errors_of, rolling, scored
 from forecast.engines.base import Engine, Path, Problem
-from forecast.errors import OptionError, SignalsError
+from forecast.errors import HistoryError, OptionError, SignalsError
 from forecast.intervals import Errors
 from forecast.problem import Sources
 from forecast.regressors import SignalRows, read
@@ -151,6 +151,10 @@ def _run(
     moment = sources.moment(moment)
     transform = choose(series.y)
     problem = sources.problem(series, transform, moment)
+    if len(series) < chosen.min_periods:
+        raise HistoryError(
+            "history", f"{len(series)} periods", f"at least {chosen.min_periods} for the engine {engine}"
+        )
     past, path = rolling(chosen, sources, problem, transform, moment, origins)
     return _Run(chosen, reason, series, sources, transform, problem, past, path, errors_of(past, problem), moment)
 

@@ -43,7 +43,8 @@ class Sources:
         regressors = tuple(lay(rows, series, self.horizon, moment) for rows in self.signals)
         z = transform.forward(series.y)
         seasons = series.season_lengths
-        return Problem(_bridge(z, seasons), np.isfinite(z), seasons, regressors, self.horizon)
+        ds = np.concatenate([series.ds, series.future(self.horizon)])
+        return Problem(ds, _bridge(z, seasons), np.isfinite(z), seasons, regressors, self.horizon)
 
 
 def _bridge(z: FloatArray, seasons: Sequence[float]) -> FloatArray:

@@ -8,6 +8,7 @@ changes nothing. It tells an association, not a cause.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -62,8 +63,7 @@ def _laid(name: str, path: pd.Series, expected: Regressor, series: Series, horiz
 
 def _conditional(problem: Problem, regressor: Regressor) -> FloatArray:
     """The adjustment at the last origin by a regression on this signal alone, known over the whole horizon."""
-    alone = Problem(problem.z, problem.observed, problem.season_lengths, (regressor,), problem.horizon)
-    fit = Fit(alone)
+    fit = Fit(replace(problem, regressors=(regressor,)))
     if not fit.surprises:
         return np.zeros(problem.horizon)
     trial = admission.try_signal(fit.errors, fit.surprises[0], fit.half_life)

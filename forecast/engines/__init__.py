@@ -5,14 +5,17 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 
 from forecast.engines.base import Engine, Evidence, Path, Problem
+from forecast.engines.ets import Ets
 from forecast.engines.fast import Fast
+from forecast.engines.prophet import ProphetEngine
 from forecast.engines.seasonal_naive import SeasonalNaive
+from forecast.engines.theta import Theta
 from forecast.errors import OptionError
 
 __all__ = ["Engine", "Evidence", "Path", "Problem", "engine", "names"]
 
 GROUP = "groundswell.engines"
-_BUILT_IN: dict[str, type[Engine]] = {Fast.name: Fast, SeasonalNaive.name: SeasonalNaive}
+_BUILT_IN: dict[str, type[Engine]] = {kind.name: kind for kind in (Fast, SeasonalNaive, Ets, Theta, ProphetEngine)}
 
 
 def names() -> list[str]:

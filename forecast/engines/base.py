@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from forecast.frequency import Days
 from forecast.regressors import Regressor
 from forecast.transform import FloatArray
 
@@ -20,9 +21,11 @@ BoolArray = npt.NDArray[np.bool_]
 class Problem:
     """What an engine sees. All arrays are on the working scale and run from the oldest period to the newest.
 
-    `z` (n,) has no gaps: bridged values are marked False in `observed` (n,) and are never scored.
+    `ds` are the labels (n + horizon,). `z` (n,) has no gaps: bridged values are marked False in `observed` (n,) and are
+    never scored.
     """
 
+    ds: Days
     z: FloatArray
     observed: BoolArray
     season_lengths: tuple[float, ...]
@@ -36,7 +39,13 @@ class Problem:
         """The problem as it stood when period `origin` was the last one known."""
         last = len(self) - 1
         past = tuple(r.at(origin, last, self.horizon) for r in self.regressors)
-        return replace(self, z=self.z[: origin + 1], observed=self.observed[: origin + 1], regressors=past)
+        return replace(
+            self,
+            ds=self.ds[: origin + 1 + self.horizon],
+            z=self.z[: origin + 1],
+            observed=self.observed[: origin + 1],
+            regressors=past,
+        )
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,8 @@ class Engine(ABC):
     uses_signals: ClassVar[bool]
     backtest_origins: ClassVar[int]
     """How many past origins the engine can afford to be scored on in one request."""
+    min_periods: ClassVar[int] = 2
+    """The shortest history that it can be fitted to."""
 
     @abstractmethod
     def predict(self, problem: Problem) -> Path:

@@ -8,6 +8,7 @@ what is chosen at an origin rests on errors that were known by then, so past ori
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -50,7 +51,13 @@ def _cut(problem: Problem, first: int) -> Problem:
     if first == 0:
         return problem
     regressors = tuple(type(r)(r.name, r.x[first:], r.edge - first, r.future_known) for r in problem.regressors)
-    return Problem(problem.z[first:], problem.observed[first:], problem.season_lengths, regressors, problem.horizon)
+    return replace(
+        problem,
+        ds=problem.ds[first:],
+        z=problem.z[first:],
+        observed=problem.observed[first:],
+        regressors=regressors,
+    )
 
 
 def judged_steps(horizon: int, evidence: int) -> IntArray:

@@ -1,8 +1,12 @@
 """The same tests for every engine: what `forecast()` relies on."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
+from forecast import HistoryError, forecast
 from forecast.engines import Engine, Problem, engine, names
 from forecast.regressors import Regressor
 
@@ -13,7 +17,8 @@ def _problem(n: int, horizon: int = 5) -> Problem:
     rng = np.random.default_rng(n)
     z = np.sin(np.arange(n) / 8) + 0.1 * rng.normal(size=n)
     regressors = (Regressor("x", np.r_[rng.normal(size=n + 1), np.full(horizon - 1, np.nan)], n, False),)
-    return Problem(z, np.ones(n, dtype=bool), (52.1775,), regressors, horizon)
+    ds = np.datetime64("2020-01-05") + 7 * np.arange(n + horizon)
+    return Problem(ds, z, np.ones(n, dtype=bool), (52.1775,), regressors, horizon)
 
 
 @pytest.fixture(params=ENGINES)
@@ -23,7 +28,7 @@ def subject(request: pytest.FixtureRequest) -> Engine:
 
 @pytest.mark.parametrize("n", [2, 10, 60, 200])
 def test_terms_are_finite_and_as_long_as_the_horizon(subject: Engine, n: int) -> None:
-    path = subject.predict(_problem(n))
+    path = subject.predict(_problem(max(n, subject.min_periods)))
     assert "level" in path.terms
     assert all(term.shape == (5,) and np.isfinite(term).all() for term in path.terms.values())
 
@@ -52,3 +57,26 @@ def test_every_engine_says_what_it_is(subject: Engine) -> None:
     assert subject.name in names()
     assert len(subject.summary) > 20
     assert subject.backtest_origins >= 1
+
+
+def test_a_constant_history_stays_constant(subject: Engine) -> None:
+    problem = replace(_problem(120), z=np.full(120, 3.0), regressors=())
+    np.testing.assert_allclose(subject.predict(problem).median, 3.0, atol=1e-3)
+
+
+def test_too_short_a_history_is_refused_by_name(subject: Engine) -> None:
+    if subject.min_periods > 2:
+        with pytest.raises(HistoryError, match=f"at least {subject.min_periods} for the engine {subject.name}"):
+            forecast(
+                pd.Series([1.0, 2.0], index=pd.date_range("2026-01-04", periods=2, freq="W-SUN")),
+                2,
+                engine=subject.name,
+            )
+
+
+def test_a_season_is_seen(subject: Engine) -> None:
+    ds = pd.date_range("2020-01-01", periods=60, freq="MS")
+    y = 100 + 30 * np.sin(2 * np.pi * np.arange(60) / 12)
+    result = forecast(pd.DataFrame({"ds": ds, "y": y}), 12, engine=subject.name)
+    np.testing.assert_allclose(result.median, y[:12], rtol=0.12)
+    assert result.engine.name == subject.name

@@ -51,10 +51,11 @@ def test_a_revision_known_later_does_not_reach_back() -> None:
 def test_past_origins_of_the_fast_engine_do_not_see_the_future() -> None:
     rng = np.random.default_rng(4)
     z, x = rng.normal(size=150).cumsum(), rng.normal(size=154)
-    problem = Problem(z, np.ones(150, dtype=bool), (52.1775,), (Regressor("x", x, 150, False),), 4)
+    ds = weeks(154).to_numpy().astype("datetime64[D]")
+    problem = Problem(ds, z, np.ones(150, dtype=bool), (52.1775,), (Regressor("x", x, 150, False),), 4)
     other_z, other_x = z.copy(), x.copy()
     other_z[121:], other_x[122:] = rng.normal(size=29), rng.normal(size=32)
-    other = Problem(other_z, problem.observed, (52.1775,), (Regressor("x", other_x, 150, False),), 4)
+    other = Problem(ds, other_z, problem.observed, (52.1775,), (Regressor("x", other_x, 150, False),), 4)
     a, b = (Fast().predict_many(p, [110, 120]) for p in (problem, other))
     for one, two in zip(a, b, strict=True):
         np.testing.assert_allclose(one.median, two.median, rtol=1e-9)
