@@ -164,8 +164,8 @@ def judge(name: str, trial: Trial, origin: int, offered: int) -> Verdict:
 def clearest_lag(trial: Trial, origin: int, offered: int) -> tuple[int, float, float]:
     """The lag to use at `origin` as an index, its absolute t statistic and the bound that it has to pass.
 
-    Of the lags that pass their bounds it is the one that has saved most, over all horizons with news; where none does,
-    the one that came nearest.
+    Of the lags that pass their bounds it is the one with the largest gain where it has news; where none does, the one
+    that came nearest.
     """
     horizon = trial.adjustment.shape[-1]
     past = trial.scores[:, : max(0, origin - horizon + 1)]
@@ -181,7 +181,7 @@ def clearest_lag(trial: Trial, origin: int, offered: int) -> tuple[int, float, f
 
 def _saved(trial: Trial, lag: int, origin: int) -> float:
     before, after = trial.news(lag, origin)
-    return float(trial.reach[lag] * (before - after).mean()) if before.size else -np.inf
+    return float(1 - after.mean() / before.mean()) if before.size and before.any() else -np.inf
 
 
 def _shares(lags: np.ndarray) -> FloatArray:

@@ -19,6 +19,7 @@ from forecast.errors import HistoryError
 from forecast.frequency import Days
 from forecast.intervals import Errors
 from forecast.problem import Sources, past_moments
+from forecast.scale import Scale
 from forecast.series import Series
 from forecast.transform import FloatArray, Transform
 
@@ -31,8 +32,9 @@ _SEASON_SHARE = 1 / 3
 class Quality:
     """How good past forecasts were: all numbers from past origins, None where there were too few.
 
-    `wape` share of sales; `mase` against the in-sample seasonal naive; `bias_pct` above zero for forecasts too high;
-    `vs_seasonal_naive_pct` below zero where better; `coverage` share of actuals inside each interval, by level.
+    Of the median: `wape` (share of sales), `mase` (against the in-sample seasonal naive) and `vs_seasonal_naive_pct`
+    (below zero where better). Of the mean, which is the value shown: `bias_pct`, above zero for forecasts too high.
+    `coverage` is the share of actuals inside each interval, by level.
     """
 
     origins: int
@@ -50,6 +52,7 @@ class Backtest:
     engine: str
     ds: Days  # labels of the origins
     actual: FloatArray
+    mean: FloatArray
     median: FloatArray
     seasonal_naive: FloatArray
     low: dict[float, FloatArray]
@@ -78,7 +81,7 @@ class Backtest:
         return pd.DataFrame(rows)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row an origin and period scored: origin, ds, h, actual, median, seasonal_naive, lo-/hi- of each level."""
+        """One row an origin and period scored: origin, ds, h, actual, the forecasts, lo-/hi- of each level."""
         k, horizon = self.actual.shape
         frame = pd.DataFrame(
             {
@@ -86,6 +89,7 @@ class Backtest:
                 "ds": self.periods.ravel(),
                 "h": np.tile(np.arange(1, horizon + 1), k),
                 "actual": self.actual.ravel(),
+                "mean": self.mean.ravel(),
                 "median": self.median.ravel(),
                 "seasonal_naive": self.seasonal_naive.ravel(),
             }
@@ -101,7 +105,7 @@ class Backtest:
             origins=int(np.isfinite(self.actual).any(axis=1).sum()),
             wape=metrics.wape(actual, median),
             mase=metrics.mase(actual, median, self.scale),
-            bias_pct=metrics.bias_pct(actual, median),
+            bias_pct=metrics.bias_pct(actual, self.mean[part]),
             vs_seasonal_naive_pct=metrics.change_pct(actual, median, self.seasonal_naive[part]),
             coverage=inside,
         )
@@ -131,7 +135,11 @@ def rolling(
     origins = _origins(problem, engine, count or engine.backtest_origins)
     *paths, now = engine.predict_many(problem, [*origins, len(problem) - 1])
     naive = SeasonalNaive().predict_many(problem, origins)
-    return Past(np.array(origins, dtype=int), _stack(paths, problem.horizon), _stack(naive, problem.horizon)), now
+    return Past(
+        np.array(origins, dtype=int),
+        _matrix([p.median for p in paths], problem.horizon),
+        _matrix([p.median for p in naive], problem.horizon),
+    ), now
 
 
 def _origins(problem: Problem, engine: Engine, count: int) -> list[int]:
@@ -150,57 +158,61 @@ def _rebuilt(engine: Engine, sources: Sources, transform: Transform, moment: pd.
     """Each past origin from its own vintage: the numbers as they were printed then."""
     today = sources.series(moment)
     kept: dict[int, tuple[FloatArray, FloatArray]] = {}
-    for then in past_moments(today, moment, count):
+    for then in past_moments(sources.history, today, moment, count):
         try:
             series = sources.series(then)
         except HistoryError:
             continue  # nothing had been published yet
         origin = int(np.searchsorted(today.ds, series.ds[-1]))
-        if len(series) < max(_MIN_HISTORY, engine.min_periods) or origin in kept or series.ds[-1] > today.ds[-1]:
+        if len(series) < max(_MIN_HISTORY, engine.min_periods) or origin in kept or series.ds[-1] >= today.ds[-1]:
             continue  # too short, nothing new since the origin before, or its last periods were withdrawn later
         problem = sources.problem(series, transform, then)
         kept[origin] = (engine.predict(problem).median, SeasonalNaive().predict(problem).median)
-    shape = (0, sources.horizon)
-    medians = np.array([m for m, _ in kept.values()]).reshape(-1, *shape[1:])
-    return Past(
-        np.array(list(kept), dtype=int), medians, np.array([s for _, s in kept.values()]).reshape(-1, *shape[1:])
-    )
+    medians, naive = ([pair[k] for pair in kept.values()] for k in (0, 1))
+    return Past(np.array(list(kept), dtype=int), _matrix(medians, sources.horizon), _matrix(naive, sources.horizon))
 
 
-def _stack(paths: list[Path], horizon: int) -> FloatArray:
-    return np.array([path.median for path in paths], dtype=float).reshape(-1, horizon)
+def _matrix(rows: list[FloatArray], horizon: int) -> FloatArray:
+    return np.array(rows, dtype=float).reshape(-1, horizon)
+
+
+def _ahead(past: Past, values: FloatArray, horizon: int) -> FloatArray:
+    """`values` (n,) of today at each step ahead of each past origin, (origins, horizon); NaN past the end."""
+    padded = np.concatenate([values, np.full(horizon, np.nan)])
+    return np.asarray(padded[past.origins[:, None] + np.arange(1, horizon + 1)])
 
 
 def errors_of(past: Past, problem: Problem) -> Errors:
     """Errors of the past forecasts on the working scale, against what is known today."""
-    z = np.concatenate([np.where(problem.observed, problem.z, np.nan), np.full(problem.horizon, np.nan)])
-    ahead = past.origins[:, None] + np.arange(1, problem.horizon + 1)
+    z = np.where(problem.observed, problem.z, np.nan)
     step = float(np.abs(np.diff(problem.z)).mean()) if len(problem) > 1 else 0.0
-    return Errors(past.origins, z[ahead] - past.median, step)
+    return Errors(past.origins, _ahead(past, z, problem.horizon) - past.median, step)
 
 
 def scored(
-    past: Past, errors: Errors, series: Series, transform: Transform, levels: tuple[float, ...], engine: str
+    past: Past, errors: Errors, series: Series, scale: Scale, levels: tuple[float, ...], engine: str
 ) -> Backtest:
-    """The past forecasts in sales units with the intervals that each would have carried."""
-    ahead = past.origins[:, None] + np.arange(1, errors.horizon + 1)
-    y = np.concatenate([series.y, np.full(errors.horizon, np.nan)])
-    labels = np.concatenate([series.ds, series.future(errors.horizon)])
+    """The past forecasts in sales units with the mean and the intervals that each would have carried."""
     tails = np.array([p for level in levels for p in (0.5 - level / 200, 0.5 + level / 200)])
-    spread = np.full((*past.median.shape, tails.size), np.nan)
+    bounds = np.full((*past.median.shape, tails.size), np.nan)
+    median = scale.units(past.median)
+    mean = median.copy()
     for i, origin in enumerate(past.origins):
         if intervals.scored(errors, int(origin)) >= intervals.MIN_ORIGINS:
-            spread[i] = intervals.quantiles(errors, int(origin), tails)
-    bounds = transform.inverse(past.median[:, :, None] + spread)
+            spread = intervals.quantiles(errors, int(origin))
+            mean[i] = scale.mean(past.median[i], spread)
+            bounds[i] = intervals.at(scale.units(past.median[i, :, None] + spread), tails)
     season = round(series.season_lengths[-1]) if series.season_lengths else 1
+    labels = np.concatenate([series.ds, series.future(errors.horizon)])
     return Backtest(
         engine=engine,
         ds=series.ds[past.origins],
-        actual=y[ahead],
-        median=transform.inverse(past.median),
-        seasonal_naive=transform.inverse(past.naive),
+        actual=_ahead(past, series.y, errors.horizon),
+        mean=mean,
+        median=median,
+        seasonal_naive=scale.units(past.naive),
         low={level: bounds[:, :, 2 * i] for i, level in enumerate(levels)},
         high={level: bounds[:, :, 2 * i + 1] for i, level in enumerate(levels)},
         scale=metrics.seasonal_scale(series.y, season),
-        periods=labels[ahead],
+        periods=labels[past.origins[:, None] + np.arange(1, errors.horizon + 1)],
     )

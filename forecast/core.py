@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from forecast import engines, explain, intervals
+from forecast import engines, explain, intervals, plausible
 from forecast import frequency as freq
 from forecast.backtest import Backtest, Past, errors_of, rolling, scored
 from forecast.engines.base import Engine, Path, Problem
@@ -19,15 +19,16 @@ from forecast.errors import HistoryError, OptionError, SignalsError
 from forecast.intervals import Errors
 from forecast.problem import Sources
 from forecast.regressors import SignalRows, read
-from forecast.result import EngineUsed, Forecast, SignalReport
-from forecast.scenario import differences
+from forecast.result import LARGEST_LEVEL, EngineUsed, Forecast, SignalReport
+from forecast.scale import GUARD, Scale, guarded
+from forecast.scenario import PREFIX, differences
 from forecast.season import holidays_signal
 from forecast.series import Series, versions
-from forecast.transform import FloatArray, Transform, choose
+from forecast.transform import FloatArray, choose
 
 VERSION = "1"  # of the method: answers of another version may differ
 MAX_HORIZON = 520
-GUARD = 5.0  # no forecast beyond this multiple of the largest sale in the history
+RESERVED = ("level", "trend", "season", "guard", "closed", "ds")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class _Run:
     reason: str
     series: Series
     sources: Sources
-    transform: Transform
+    scale: Scale
     problem: Problem
     past: Past
     path: Path
@@ -76,11 +77,13 @@ def forecast(
     terms = dict(run.path.terms)
     if scenario:
         terms |= differences(scenario, run.problem, run.series)
-    terms, clipped = _guarded(terms, run)
-    median, grid, mean = _distribution(terms, run)
-    parts = explain.contributions(terms, mean, run.transform)
+    terms, clipped = _guarded(terms, run.scale)
+    path = np.sum(list(terms.values()), axis=0)
+    spread = intervals.quantiles(run.errors, len(run.problem) - 1)
+    mean = run.scale.mean(path, spread)
+    parts = explain.contributions(terms, mean, run.scale.transform)
     importance = explain.importance(parts)
-    tested = scored(run.past, run.errors, run.series, run.transform, checked, run.engine.name)
+    shut = plausible.is_closed(run.series.future(horizon), plausible.closed_weekdays(run.series))
     return Forecast(
         category=category,
         unit=unit,
@@ -92,14 +95,14 @@ def forecast(
         engine=EngineUsed(run.engine.name, _configuration(run, calendar, scenario), "champion", run.reason),
         ds=run.series.future(horizon),
         kinds=_kinds(run, horizon),
-        mean=mean,
-        median=median,
-        grid=grid,
-        parts=parts,
+        mean=np.where(shut, 0.0, mean),
+        median=np.where(shut, 0.0, run.scale.units(path)),
+        grid=np.where(shut[:, None], 0.0, run.scale.units(path[:, None] + spread)),
+        parts=plausible.close(parts, mean, shut),
         levels=checked,
         signals=_reports(run, importance),
         importance=importance,
-        backtest=tested,
+        backtest=scored(run.past, run.errors, run.series, run.scale, checked, run.engine.name),
         warnings=_warnings(run, clipped, bool(scenario)),
         fit_ms=1000 * (time.perf_counter() - started),
     )
@@ -122,11 +125,11 @@ def backtest(
 
     Arguments as for `forecast`. Raises ForecastError for bad input.
     """
-    if origins is not None and origins < 1:
+    if origins is not None and (isinstance(origins, bool) or not isinstance(origins, int) or origins < 1):
         raise OptionError("origins", origins, "a whole number from 1")
     checked = _levels(levels)
     run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, None, origins)
-    return scored(run.past, run.errors, run.series, run.transform, checked, run.engine.name)
+    return scored(run.past, run.errors, run.series, run.scale, checked, run.engine.name)
 
 
 def _run(
@@ -147,7 +150,7 @@ def _run(
     past_versions = versions(history, frequency, season_length, moment)
     series = past_versions.read(moment)
     offered = read(signals, moment) + (read(holidays_signal(series, horizon, calendar)) if calendar else [])
-    sources = Sources(past_versions, tuple(_distinct(offered)), horizon)
+    sources = Sources(past_versions, _unreserved(offered), horizon)
     moment = sources.moment(moment)
     transform = choose(series.y)
     problem = sources.problem(series, transform, moment)
@@ -156,7 +159,18 @@ def _run(
             "history", f"{len(series)} periods", f"at least {chosen.min_periods} for the engine {engine}"
         )
     past, path = rolling(chosen, sources, problem, transform, moment, origins)
-    return _Run(chosen, reason, series, sources, transform, problem, past, path, errors_of(past, problem), moment)
+    return _Run(
+        chosen,
+        reason,
+        series,
+        sources,
+        guarded(transform, series.y),
+        problem,
+        past,
+        path,
+        errors_of(past, problem),
+        moment,
+    )
 
 
 def _check_horizon(horizon: int) -> None:
@@ -165,9 +179,13 @@ def _check_horizon(horizon: int) -> None:
 
 
 def _levels(levels: Sequence[float]) -> tuple[float, ...]:
-    checked = tuple(sorted({float(level) for level in levels}))
-    if not checked or not all(0 < level < 100 for level in checked):
-        raise OptionError("levels", list(levels), "per cents between 0 and 100, such as 80 and 95")
+    allowed = f"a list of per cents above 0, up to {LARGEST_LEVEL}, such as (80, 95)"
+    try:
+        checked = tuple(sorted({float(level) for level in levels}))
+    except (TypeError, ValueError) as error:
+        raise OptionError("levels", levels, allowed) from error
+    if not checked or not all(0 < level <= LARGEST_LEVEL for level in checked):
+        raise OptionError("levels", list(levels), allowed)
     return checked
 
 
@@ -183,41 +201,20 @@ def _moment(as_of: str | pd.Timestamp | None) -> pd.Timestamp | None:
     return moment.tz_convert("UTC").tz_localize(None) if moment.tz is not None else moment
 
 
-def _distinct(signals: list[SignalRows]) -> list[SignalRows]:
-    reserved = {"level", "trend", "season", "guard"}
+def _unreserved(signals: list[SignalRows]) -> tuple[SignalRows, ...]:
+    """The signals, none of which may be called like a driver or column of the forecast itself."""
     for signal in signals:
-        if signal.name in reserved:
-            raise SignalsError("signals.signal", signal.name, "a name that is not a driver of the forecast itself")
-    return signals
+        if signal.name in RESERVED or signal.name.startswith(PREFIX):
+            raise SignalsError("signals.signal", signal.name, f"a name other than {', '.join(RESERVED)} or {PREFIX}…")
+    return tuple(signals)
 
 
-def _guarded(terms: dict[str, FloatArray], run: _Run) -> tuple[dict[str, FloatArray], bool]:
+def _guarded(terms: dict[str, FloatArray], scale: Scale) -> tuple[dict[str, FloatArray], bool]:
     """Hold the median inside the guard; what was cut off is the driver `guard`."""
-    low, high = _bounds(run)
     median = np.sum(list(terms.values()), axis=0)
-    held = np.clip(median, run.transform.forward(low), run.transform.forward(high))
+    held = scale.hold(median)
     clipped = bool((held != median).any())
     return (terms | {"guard": held - median} if clipped else terms), clipped
-
-
-def _bounds(run: _Run) -> tuple[FloatArray, FloatArray]:
-    """Smallest and largest sale allowed: zero for non-negative history, and `GUARD` times the largest one seen."""
-    high = GUARD * float(np.nanmax(np.abs(run.series.y))) or 1.0
-    low = (0.0 if run.transform.offset else high * 1e-12) if run.transform.log else -high
-    return np.array([low]), np.array([high])
-
-
-def _distribution(terms: dict[str, FloatArray], run: _Run) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Median (horizon,), quantile grid (horizon, probabilities) and mean (horizon,) in sales units."""
-    low, high = _bounds(run)
-    path = np.sum(list(terms.values()), axis=0)
-    spread = intervals.quantiles(run.errors, len(run.problem) - 1, intervals.PROBABILITIES)
-    held = np.clip(path[:, None] + spread, run.transform.forward(low), run.transform.forward(high))
-    grid = run.transform.inverse(held)
-    if run.transform.log:
-        grid = np.maximum(grid, 0.0)
-    median = run.transform.inverse(path)
-    return median, grid, grid.mean(axis=1)
 
 
 def _kinds(run: _Run, horizon: int) -> tuple[str, ...]:
@@ -259,20 +256,34 @@ def _label(labels: freq.Days, edge: int) -> str | None:
 
 def _warnings(run: _Run, clipped: bool, scenario: bool) -> list[str]:
     found = list(run.series.notes)
+    weekdays = plausible.closed_weekdays(run.series)
+    if weekdays:
+        found.append(plausible.closed_note(weekdays))
+    strange = plausible.implausible(run.series)
+    if strange:
+        found.append(strange)
     if intervals.scored(run.errors, len(run.problem) - 1) < intervals.MIN_ORIGINS:
         found.append("the history is too short to measure errors; intervals rest on its own steps and are wide")
     if clipped:
         found.append(f"a guard held the forecast inside {GUARD:g} times the largest sale of the history")
-    for regressor in run.problem.regressors:
-        last = len(run.problem) - 1
-        if regressor.future_known and regressor.edge < last + run.problem.horizon:
-            found.append(
-                f"{regressor.name} is declared future-known but ends before the horizon; its last value is held"
-            )
-        elif 0 <= regressor.edge < last:
-            found.append(f"{regressor.name} ends {last - regressor.edge} period(s) before the last known sale")
+    found += _edges(run)
     if scenario:
         found.append("a scenario tells what usually goes together with such a path, not what it would cause")
+    return found
+
+
+def _edges(run: _Run) -> list[str]:
+    """Signals that end too early, in one sentence a kind."""
+    last = len(run.problem) - 1
+    plans = [r for r in run.problem.regressors if r.future_known and r.edge < last + run.problem.horizon]
+    late = [r for r in run.problem.regressors if not r.future_known and 0 <= r.edge < last]
+    found = []
+    if plans:
+        names = ", ".join(r.name for r in plans)
+        found.append(f"declared future-known, but without values for the whole horizon: {names}")
+    if late:
+        names = ", ".join(f"{r.name} ({last - r.edge})" for r in late)
+        found.append(f"signals that end before the last known sale, by so many periods: {names}")
     return found
 
 

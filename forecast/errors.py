@@ -12,7 +12,8 @@ class ForecastError(ValueError):
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
         self.field = field
-        self.value = str(value)
+        digits = isinstance(value, str) and value.replace(".", "", 1).isdigit()
+        self.value = repr(value) if digits else str(value)  # the text "8" is not the number 8
         self.allowed = allowed
         super().__init__(f"{field}: got {self.value}; wanted {allowed}")
 

@@ -42,15 +42,26 @@ class Errors:
         return np.where(when <= origin, self.values, np.nan)
 
 
-def quantiles(errors: Errors, origin: int, probabilities: FloatArray) -> FloatArray:
-    """Quantiles of the error at `origin` from errors known then, shape (horizon, probabilities), never crossing."""
+def quantiles(errors: Errors, origin: int) -> FloatArray:
+    """Quantiles of the error around its median at `origin`, from errors known then, (horizon, PROBABILITIES).
+
+    They increase along the grid and are 0 in its middle: the median of a forecast is the path that is tested.
+    """
     known = errors.known_at(origin)
     if scored(errors, origin) < MIN_ORIGINS:
-        return _random_walk(errors, probabilities)
+        return _random_walk(errors)
     scale = _by_horizon(known, errors.origins, origin)
     local, now = _local(np.abs(known) / scale, errors.origins, origin)
-    pooled = _pooled_quantiles(known / scale / local[:, None], errors.origins, origin, probabilities)
+    pooled = _pooled_quantiles(known / scale / local[:, None], errors.origins, origin)
     return np.asarray(scale[:, None] * now * pooled)
+
+
+def at(grid: FloatArray, probabilities: FloatArray) -> FloatArray:
+    """Values of a distribution kept on the grid, (..., PROBABILITIES), at other probabilities, (..., probabilities)."""
+    place = np.clip(probabilities * (PROBABILITIES.size + 1) - 1, 0, PROBABILITIES.size - 1)
+    below = np.minimum(place.astype(int), PROBABILITIES.size - 2)
+    share = place - below
+    return np.asarray(grid[..., below] * (1 - share) + grid[..., below + 1] * share)
 
 
 def scored(errors: Errors, origin: int) -> int:
@@ -58,9 +69,9 @@ def scored(errors: Errors, origin: int) -> int:
     return int(np.isfinite(errors.known_at(origin)).any(axis=1).sum())
 
 
-def _random_walk(errors: Errors, probabilities: FloatArray) -> FloatArray:
+def _random_walk(errors: Errors) -> FloatArray:
     """Nothing scored yet: the width of a random walk with the history's steps, times a safety factor."""
-    normal = np.array([NormalDist().inv_cdf(p) for p in probabilities])
+    normal = np.array([NormalDist().inv_cdf(p) for p in PROBABILITIES])
     deviation = _UNSCORED * errors.step / _MEAN_ABSOLUTE
     return np.asarray(deviation * np.sqrt(np.arange(1, errors.horizon + 1))[:, None] * normal)
 
@@ -106,7 +117,7 @@ def _local(ratio: FloatArray, origins: np.ndarray, origin: int) -> tuple[FloatAr
     return local[np.minimum(origins - origins[0], size - 1)], float(local[-1])
 
 
-def _pooled_quantiles(scores: FloatArray, origins: np.ndarray, origin: int, probabilities: FloatArray) -> FloatArray:
+def _pooled_quantiles(scores: FloatArray, origins: np.ndarray, origin: int) -> FloatArray:
     seen = np.isfinite(scores)
     weight = np.broadcast_to(_fade(origins, origin, _MEMORY)[:, None], scores.shape)[seen]
     value = scores[seen]
@@ -114,15 +125,16 @@ def _pooled_quantiles(scores: FloatArray, origins: np.ndarray, origin: int, prob
     mean, spread = float(np.average(value, weights=weight)), float(value.std())
     if abs(mean) < 2 * spread / np.sqrt(independent):  # no clear bias: both tails tell of either side
         value, weight = np.concatenate([value, -value]), np.concatenate([weight, weight])
-    stretched = 0.5 + (probabilities - 0.5) * (1 + _STRETCH / independent)
+    stretched = 0.5 + (PROBABILITIES - 0.5) * (1 + _STRETCH / independent)
     return _weighted_quantiles(value, weight, stretched)
 
 
 def _weighted_quantiles(value: FloatArray, weight: FloatArray, probabilities: FloatArray) -> FloatArray:
-    """Quantiles of a weighted sample; beyond its ends the tails go on like those of a normal distribution."""
+    """Quantiles of a weighted sample around its median; beyond its ends the tails go on like those of a normal."""
     order = np.argsort(value, kind="stable")
     value, weight = value[order], weight[order]
     position = (np.cumsum(weight) - weight / 2) / weight.sum()
+    value = value - np.interp(0.5, position, value)
     inside = np.interp(probabilities, position, value)
     normal = NormalDist()
     for end, beyond in ((0, probabilities < position[0]), (-1, probabilities > position[-1])):

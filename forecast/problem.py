@@ -29,10 +29,15 @@ class Sources:
         return self.history.revised or any(s.revised for s in self.signals)
 
     def moment(self, as_of: pd.Timestamp | None) -> pd.Timestamp | None:
-        """The origin in time: `as_of`, or the last moment at which anything in the history became known."""
-        if as_of is not None or self.history.known_at is None:
+        """The origin in time: `as_of`, or the last moment at which anything became known; None where nothing says."""
+        if as_of is not None:
             return as_of
-        return pd.Timestamp(self.history.known_at.max())
+        stamps = [s.known_at.max() for s in self.signals if s.known_at is not None and s.known_at.size]
+        if self.history.known_at is not None:
+            stamps.append(self.history.known_at.max())
+        elif stamps:
+            stamps.append(self.history.read(None).end.astype("datetime64[us]"))
+        return pd.Timestamp(max(stamps)) if stamps else None
 
     def series(self, moment: pd.Timestamp | None) -> Series:
         """The sales as known at `moment`."""
@@ -48,28 +53,34 @@ class Sources:
 
 
 def _bridge(z: FloatArray, seasons: Sequence[float]) -> FloatArray:
-    """Gaps take the value of a season before moved to the level around them, or a straight line."""
-    missing = ~np.isfinite(z)
-    if not missing.any():
-        return z
-    at = np.arange(z.size)
-    line = np.interp(at, at[~missing], z[~missing])
+    """Gaps filled from what lies before them: the last value, moved as a season before where that is known."""
+    out = z.copy()
     season = round(seasons[-1]) if seasons else 0
-    if not season or z.size <= season:
-        return line
-    out = line.copy()
-    for i in np.flatnonzero(missing):
-        if i >= season and not missing[i - season]:
-            out[i] = (
-                line[i]
-                + z[i - season]
-                - np.median(line[max(0, i - season - season // 4) : i - season + season // 4 + 1])
-            )
+    for i in np.flatnonzero(~np.isfinite(z)):
+        move = out[i - season] - out[i - season - 1] if season and i > season else 0.0
+        out[i] = out[i - 1] + move
     return out
 
 
-def past_moments(series: Series, moment: pd.Timestamp, count: int) -> list[pd.Timestamp]:
-    """`moment` moved back by 1 to `count` periods, oldest first: the same ragged edge at each past origin."""
-    ends = freq.spans(series.ds, series.frequency)[1]
-    back = [ends[-1] - ends[-1 - k] for k in range(min(count, len(series) - 1), 0, -1)]
-    return [moment - pd.Timedelta(step) for step in back]
+def past_moments(versions: Versions, series: Series, moment: pd.Timestamp, count: int) -> list[pd.Timestamp]:
+    """For each of the last `count` periods but the newest, when it had been the newest for as long as that one is now.
+
+    A newest period that is older than the usual time between publications counts as just not yet followed by another.
+    """
+    first = _first_known(versions, series, np.datetime64(moment, "us"))
+    usual = np.median(np.diff(first)) - np.timedelta64(1, "us")
+    age = max(min(np.datetime64(moment, "us") - first[-1], usual), np.timedelta64(0, "us"))
+    return [pd.Timestamp(known + age) for known in first[-1 - count : -1]]
+
+
+def _first_known(versions: Versions, series: Series, moment: np.datetime64) -> np.ndarray:
+    """When each period of the series first became known (at its end where nothing says so), never going back."""
+    known = freq.spans(series.ds, series.frequency)[1].astype("datetime64[us]")
+    if versions.known_at is not None:
+        valued = np.isfinite(versions.y)
+        ds, at = versions.ds[valued], versions.known_at[valued]
+        order = np.lexsort((at, ds))
+        labels, where = np.unique(ds[order], return_index=True)
+        published = pd.Series(at[order][where], index=labels).reindex(series.ds).to_numpy()
+        known = np.where(np.isnat(published), known, published)
+    return np.maximum.accumulate(np.minimum(known, moment))

@@ -6,13 +6,15 @@ and a value that straddles two periods is split by days.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from forecast import columns
 from forecast import frequency as freq
-from forecast.errors import SignalsError
+from forecast.errors import HistoryError, SignalsError
 from forecast.frequency import Days
 from forecast.series import Series
 from forecast.transform import FloatArray
@@ -37,7 +39,7 @@ class Regressor:
 
     def at(self, origin: int, last: int, horizon: int) -> Regressor:
         """The same signal as seen at a past origin, with the ragged edge that it has at `last`."""
-        ahead = horizon if self.future_known else self.edge - last
+        ahead = self.edge - last
         x = self.x[: origin + 1 + horizon].copy()
         x[max(0, origin + 1 + ahead) :] = np.nan
         return Regressor(self.name, x, _edge(x), self.future_known)
@@ -61,11 +63,15 @@ class SignalRows:
         return np.unique(self.start).size < self.start.size
 
     def as_of(self, moment: pd.Timestamp | None) -> SignalRows:
-        """The last version of each span known at `moment`; withdrawn values are left out."""
+        """The last version of each span known at `moment`; withdrawn values are left out.
+
+        Without `known_at` a value counts as known when its span ends, a planned one always.
+        """
         start, end, value, known = self.start, self.end, self.value, self.known_at
-        if known is not None and moment is not None:
-            seen = known <= np.datetime64(moment, "us")
-            start, end, value, known = start[seen], end[seen], value[seen], known[seen]
+        if moment is not None and (known is not None or not self.future_known):
+            seen = (end if known is None else known) <= np.datetime64(moment, "us")
+            start, end, value = start[seen], end[seen], value[seen]
+            known = None if known is None else known[seen]
         if start.size:
             keep = np.append(start[1:] != start[:-1], True) & np.isfinite(value)
             start, end, value = start[keep], end[keep], value[keep]
@@ -76,67 +82,43 @@ class SignalRows:
 def read(signals: pd.DataFrame | None, as_of: pd.Timestamp | None = None) -> list[SignalRows]:
     """Validate a long frame `signal, ds, value` (or `start, end` for `ds`); raises SignalsError.
 
-    Rows known after `as_of` are gone from here on.
+    Rows known after `as_of` are gone from here on. Signals come in the order of their names.
     """
-    if signals is None or (isinstance(signals, pd.DataFrame) and signals.empty):
+    if signals is None:
         return []
-    _check_columns(signals)
-    if as_of is not None and "known_at" in signals.columns:
-        known = _Columns.dates(signals["known_at"], "known_at", "us")
-        signals = signals[known <= np.datetime64(as_of, "us")]
-    names = signals["signal"].astype(str).to_numpy()
-    columns = _Columns(signals)
-    return [columns.rows(str(name), np.flatnonzero(names == name)) for name in pd.unique(names)]
-
-
-def _check_columns(signals: pd.DataFrame) -> None:
     if not isinstance(signals, pd.DataFrame):
         raise SignalsError("signals", type(signals).__name__, "a long DataFrame with columns signal, ds, value")
-    spans = {"start", "end"} <= set(signals.columns)
-    missing = [c for c in ("signal", "value", *(() if spans else ("ds",))) if c not in signals.columns]
-    if missing:
-        raise SignalsError(
-            "signals", f"columns {list(signals.columns)}", "columns signal, ds, value (or start, end for ds)"
-        )
+    spans = ("start", "end") if "ds" not in signals.columns else ("ds",)
+    columns.require(signals, ("signal", *spans, "value"), "signals", SignalsError)
+    if as_of is not None and "known_at" in signals.columns and len(signals):
+        known = columns.moments(signals["known_at"], "signals.known_at", SignalsError)
+        signals = signals[known <= np.datetime64(as_of, "us")]
+    if signals.empty:
+        return []
+    names = signals["signal"].astype(str).to_numpy()
+    parsed = _Columns(signals)
+    return [parsed.rows(str(name), np.flatnonzero(names == name)) for name in sorted(set(names))]
 
 
 class _Columns:
     """The columns of a long frame as arrays, parsed once for all signals."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
-        self.value = self.values(frame["value"])
-        self.known = self.dates(frame["known_at"], "known_at", "us") if "known_at" in frame.columns else None
-        self.spans = {"start", "end"} <= set(frame.columns)
-        self.start = self.dates(frame["start" if self.spans else "ds"], "start" if self.spans else "ds", "D")
-        self.end = self.dates(frame["end"], "end", "D") if self.spans else None
-        self.future = (
-            frame["future_known"].to_numpy(dtype=bool, na_value=False) if "future_known" in frame.columns else None
-        )
+        def parsed(read: Callable[[pd.Series, str, type[SignalsError]], np.ndarray], name: str) -> np.ndarray | None:
+            return read(frame[name], f"signals.{name}", SignalsError) if name in frame.columns else None
+
+        self.value = columns.numbers(frame["value"], "signals.value", SignalsError)
+        self.known = parsed(columns.moments, "known_at")
+        label = "ds" if "ds" in frame.columns else "start"
+        self.start = columns.days(frame[label], f"signals.{label}", SignalsError)
+        self.end = parsed(columns.days, "end") if label == "start" else None
+        self.future = parsed(columns.flags, "future_known")
         self.aggregation = frame["aggregation"].to_numpy() if "aggregation" in frame.columns else None
-
-    @staticmethod
-    def values(column: pd.Series) -> FloatArray:
-        try:
-            value = column.to_numpy(dtype=float, na_value=np.nan)
-        except (ValueError, TypeError) as error:
-            raise SignalsError("signals.value", str(error), "numbers, NaN where unknown") from error
-        if np.isinf(value).any():
-            raise SignalsError("signals.value", f"infinity in row {int(np.isinf(value).argmax())}", "finite numbers")
-        return value
-
-    @staticmethod
-    def dates(column: pd.Series, name: str, unit: str) -> np.ndarray:
-        try:
-            parsed = pd.to_datetime(column)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise SignalsError(f"signals.{name}", str(error).split("\n")[0], "dates") from error
-        if parsed.isna().any():
+        if self.end is not None and (self.end <= self.start).any():
+            row = int((self.end <= self.start).argmax())
             raise SignalsError(
-                f"signals.{name}", f"no date in row {int(parsed.isna().to_numpy().argmax())}", "a date in every row"
+                "signals.end", f"{self.end[row]} in row {row}", f"a day after its start, {self.start[row]}"
             )
-        if parsed.dt.tz is not None:
-            parsed = parsed.dt.tz_convert("UTC").dt.tz_localize(None)
-        return parsed.to_numpy().astype(f"datetime64[{unit}]")
 
     def rows(self, name: str, index: np.ndarray) -> SignalRows:
         start, value = self.start[index], self.value[index]
@@ -170,10 +152,8 @@ def _spans(labels: Days, name: str) -> tuple[Days, Days]:
         return labels, labels + _DAY
     try:
         cadence = freq.infer(unique, f"signals[{name}].ds")
-    except ValueError as error:
-        raise SignalsError(
-            f"signals[{name}].ds", str(error), "daily, weekly, monthly or quarterly dates, or start and end"
-        ) from error
+    except HistoryError as error:
+        raise SignalsError(error.field, error.value, f"{error.allowed}; or start and end for ds") from error
     return freq.spans(freq.label(labels, cadence), cadence)
 
 
@@ -185,7 +165,8 @@ def lay(rows: SignalRows, series: Series, horizon: int, as_of: pd.Timestamp | No
     if known.start.size == 0:
         return Regressor(rows.name, np.full(labels.size, np.nan), -1, rows.future_known)
     wide = np.median((known.end - known.start).astype(int)) > _COARSER * np.median((ends - starts).astype(int))
-    x = _hold(known, ends) if wide else _spread(known, starts, ends)
+    now = series.end if as_of is None else np.datetime64(as_of, "D")
+    x = _hold(known, ends, now) if wide else _spread(known, starts, ends)
     return Regressor(rows.name, x, _edge(x), rows.future_known)
 
 
@@ -194,18 +175,20 @@ def _edge(x: FloatArray) -> int:
     return int(known[-1]) if known.size else -1
 
 
-def _hold(rows: SignalRows, ends: Days) -> FloatArray:
+def _hold(rows: SignalRows, ends: Days, now: np.datetime64) -> FloatArray:
     """Coarser than the series: each period has the newest value known by its end; a future-known one its own."""
+    since = rows.end
     if rows.future_known:
-        since = rows.start
-    else:
-        since = rows.end if rows.known_at is None else np.maximum(rows.end, rows.known_at.astype("datetime64[D]"))
+        since = rows.start + _DAY
+    elif rows.known_at is not None:
+        since = np.maximum(rows.end, rows.known_at.astype("datetime64[D]"))
     since = np.maximum.accumulate(since)
-    at = np.searchsorted(since, ends if not rows.future_known else ends - _DAY, side="right") - 1
+    at = np.searchsorted(since, ends, side="right") - 1
     x = np.where(at >= 0, rows.value[np.maximum(at, 0)], np.nan)
-    x[ends > np.maximum(rows.end[-1], since[-1]) + (rows.end[-1] - rows.start[-1])] = (
-        np.nan
-    )  # stopped: not held for ever
+    last = np.maximum(rows.end[-1], since[-1])
+    x[ends > last + (rows.end[-1] - rows.start[-1])] = np.nan  # stopped: not held for ever
+    if not rows.future_known:
+        x[ends > max(now, since[-1])] = np.nan  # what will be published by then is not known yet
     return x
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
+LARGEST_LEVEL = 99  # the grid of the distribution ends at 0.005 and 0.995
+
+
 @dataclass(frozen=True)
 class SignalReport:
     """One signal that was offered. Numbers are None where there is nothing to measure.
@@ -92,17 +95,23 @@ class Forecast:
 
     def interval(self, level: float) -> tuple[FloatArray, FloatArray]:
         """Lower and upper bound of the central interval of `level` per cent, each (horizon,)."""
-        if not 0 < level < 100:
-            raise OptionError("level", level, "a per cent between 0 and 100")
+        if not 0 < level <= LARGEST_LEVEL:
+            raise OptionError("level", level, f"a per cent above 0, up to {LARGEST_LEVEL}")
         return self.quantile(0.5 - level / 200), self.quantile(0.5 + level / 200)
 
     def quantile(self, probability: float) -> FloatArray:
-        """The quantile of each period, (horizon,); `probability` is held inside the grid of 0.005 to 0.995."""
-        return np.array([np.interp(probability, intervals.PROBABILITIES, row) for row in self.grid])
+        """The quantile of each period, (horizon,), for a probability inside the grid of 0.005 to 0.995."""
+        if not intervals.PROBABILITIES[0] <= probability <= intervals.PROBABILITIES[-1]:
+            raise OptionError("probability", probability, "a number from 0.005 to 0.995")
+        return intervals.at(self.grid, np.array([probability]))[:, 0]
 
     def probability(self, ds: str | pd.Timestamp, *, above: float) -> float:
         """The probability that sales of the period labelled `ds` exceed `above`; resolved to 0.005."""
-        at = np.flatnonzero(self.ds == np.datetime64(pd.Timestamp(ds), "D"))
+        try:
+            day = np.datetime64(pd.Timestamp(ds), "D")
+        except (ValueError, TypeError) as error:
+            raise OptionError("ds", ds, f"a period of the horizon, {self.ds[0]} to {self.ds[-1]}") from error
+        at = np.flatnonzero(self.ds == day)
         if not at.size:
             raise OptionError("ds", ds, f"a period of the horizon, {self.ds[0]} to {self.ds[-1]}")
         row = self.grid[at[0]]
@@ -121,7 +130,11 @@ class Forecast:
             "unit": self.unit,
             "frequency": self.frequency,
             "as_of": None if self.as_of is None else f"{self.as_of.isoformat()}Z",
-            "history": {"start": str(self.history_start), "end": str(self.history_end), "periods": len(self.history)},
+            "history": {
+                "start": str(self.history_start),
+                "end": str(self.history_end),
+                "periods": int(self.history["y"].notna().sum()),
+            },
             "engine": asdict(self.engine),
             "forecast": [self._period(i) for i in range(len(self.ds))],
             "signals": [asdict(s) | {"gain_interval_pct": _listed(s.gain_interval_pct)} for s in self.signals],

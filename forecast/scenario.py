@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from forecast import admission
+from forecast import admission, columns
+from forecast import frequency as freq
 from forecast.engines.base import Problem
 from forecast.engines.fast import Fit
 from forecast.errors import SignalsError
@@ -30,6 +31,8 @@ def differences(scenario: Mapping[str, pd.Series], problem: Problem, series: Ser
     A path is a Series of values on dates; periods of the horizon that it leaves out keep the expected value, which is
     the known one or the last known one held.
     """
+    if not isinstance(scenario, Mapping):
+        raise SignalsError("scenario", type(scenario).__name__, "a mapping from signal to a Series of values on dates")
     known = {r.name: r for r in problem.regressors}
     out = {}
     for name, path in scenario.items():
@@ -50,14 +53,19 @@ def _held(regressor: Regressor) -> Regressor:
 
 
 def _laid(name: str, path: pd.Series, expected: Regressor, series: Series, horizon: int) -> Regressor:
+    field = f"scenario[{name}]"
+    if not isinstance(path, pd.Series) or path.empty:
+        raise SignalsError(field, type(path).__name__, "a pandas Series of values on dates of the horizon")
     frame = pd.DataFrame({"signal": name, "ds": path.index, "value": path.to_numpy(), "future_known": True})
+    days = columns.days(frame["ds"], field, SignalsError)
+    if np.isin(days, series.future(horizon)).all():  # the series' own periods, however few
+        frame["start"], frame["end"] = freq.spans(days, series.frequency)
+        frame = frame.drop(columns="ds")
     laid = lay(read(frame)[0], series, horizon, None).x
-    ahead = np.arange(laid.size) >= len(series)
-    if not np.isfinite(laid[ahead]).any():
-        raise SignalsError(
-            f"scenario[{name}]", f"dates {path.index.min()} to {path.index.max()}", "dates inside the horizon"
-        )
-    x = np.where(ahead & np.isfinite(laid), laid, expected.x)
+    changed = (np.arange(laid.size) >= len(series)) & np.isfinite(laid)
+    if not changed.any():
+        raise SignalsError(field, f"dates {days.min()} to {days.max()}", "values on dates inside the horizon")
+    x = np.where(changed, laid, expected.x)
     return Regressor(name, x, x.size - 1, future_known=True)
 
 
@@ -68,4 +76,5 @@ def _conditional(problem: Problem, regressor: Regressor) -> FloatArray:
         return np.zeros(problem.horizon)
     trial = admission.try_signal(fit.errors, fit.surprises[0], fit.half_life)
     lag = admission.clearest_lag(trial, len(problem) - 1, offered=1)[0]
-    return np.asarray(np.nan_to_num(trial.adjustment[lag, -1]))
+    adjustment = np.nan_to_num(trial.adjustment[lag, -1])
+    return np.pad(adjustment, (0, problem.horizon - adjustment.size))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from forecast import columns
 from forecast import frequency as freq
 from forecast.errors import HistoryError, OptionError
 from forecast.frequency import Days
@@ -116,18 +117,22 @@ def versions(
     Rows known after `as_of` are gone from here on: not even the frequency is read off them.
     """
     frame = _frame(history)
-    ds, y = _dates(frame["ds"], "history.ds"), _numbers(frame["y"])
-    known = _dates(frame["known_at"], "history.known_at", "us") if "known_at" in frame.columns else None
+    ds = columns.days(frame["ds"], "history.ds", HistoryError)
+    y = columns.numbers(frame["y"], "history.y", HistoryError)
+    known = (
+        columns.moments(frame["known_at"], "history.known_at", HistoryError) if "known_at" in frame.columns else None
+    )
     if known is not None and as_of is not None:
         seen = known <= np.datetime64(as_of, "us")
+        if not seen.any():
+            raise HistoryError("history.known_at", f"nothing before {known.min()}", f"sales known by {as_of}")
         ds, y, known = ds[seen], y[seen], known[seen]
-        if not ds.size:
-            raise HistoryError("history.known_at", "only later moments", f"rows known by {as_of}")
+    name = freq.check(frequency) if frequency else freq.infer(pd.DatetimeIndex(np.unique(ds)), "history.ds")
+    ds = _labels(ds, name)
     order = np.lexsort((known, ds)) if known is not None else np.argsort(ds, kind="stable")
     ds, y, known = ds[order], y[order], None if known is None else known[order]
-    _refuse_repeats(ds, known)
-    name = freq.check(frequency) if frequency else freq.infer(pd.DatetimeIndex(np.unique(ds)), "history.ds")
-    return Versions(_labels(ds, name), y, known, name, _seasons(name, season_length))
+    _refuse_repeats(ds, known, name)
+    return Versions(ds, y, known, name, _seasons(name, season_length))
 
 
 def _frame(history: pd.DataFrame | pd.Series) -> pd.DataFrame:
@@ -135,43 +140,13 @@ def _frame(history: pd.DataFrame | pd.Series) -> pd.DataFrame:
         history = pd.DataFrame({"ds": history.index, "y": history.to_numpy()})
     if not isinstance(history, pd.DataFrame):
         raise HistoryError("history", type(history).__name__, "a DataFrame with columns ds and y, or a Series on dates")
-    missing = [c for c in ("ds", "y") if c not in history.columns]
-    if missing:
-        raise HistoryError(
-            "history", f"columns {list(history.columns)}", f"columns ds and y ({', '.join(missing)} missing)"
-        )
+    columns.require(history, ("ds", "y"), "history", HistoryError)
     if history.empty:
         raise HistoryError("history", "no rows", f"at least {MIN_PERIODS} periods")
     return history
 
 
-def _dates(column: pd.Series, field: str, unit: str = "D") -> np.ndarray:
-    try:
-        parsed = pd.to_datetime(column)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise HistoryError(field, str(error).split("\n")[0], "dates") from error
-    if parsed.dt.tz is not None:
-        parsed = parsed.dt.tz_convert("UTC").dt.tz_localize(None)
-    if parsed.isna().any():
-        raise HistoryError(field, f"no date in row {int(parsed.isna().to_numpy().argmax())}", "a date in every row")
-    return parsed.to_numpy().astype(f"datetime64[{unit}]")
-
-
-def _numbers(column: pd.Series) -> FloatArray:
-    if column.dtype == bool:
-        raise HistoryError("history.y", "true/false values", "numbers, NaN where unknown")
-    try:
-        y = column.to_numpy(dtype=float, na_value=np.nan)
-    except (ValueError, TypeError) as error:
-        raise HistoryError("history.y", str(error), "numbers, NaN where unknown") from error
-    if np.isinf(y).any():
-        raise HistoryError(
-            "history.y", f"infinity in row {int(np.isinf(y).argmax())}", "finite numbers, NaN where unknown"
-        )
-    return y
-
-
-def _refuse_repeats(ds: Days, known: np.ndarray | None) -> None:
+def _refuse_repeats(ds: Days, known: np.ndarray | None, frequency: str) -> None:
     twice = ds[1:] == ds[:-1]
     if known is not None:
         twice &= known[1:] == known[:-1]
@@ -179,7 +154,7 @@ def _refuse_repeats(ds: Days, known: np.ndarray | None) -> None:
         raise HistoryError(
             "history.ds",
             f"{ds[1:][twice][0]} twice",
-            "one row a period (or a column known_at that tells versions apart)",
+            f"one row a period of {frequency} of one category (or a column known_at that tells versions apart)",
         )
 
 
@@ -196,14 +171,9 @@ def _labels(ds: Days, frequency: str) -> Days:
 def _seasons(frequency: str, season_length: float | None) -> tuple[float, ...]:
     if season_length is None:
         return freq.season_lengths(frequency)
-    if not 1 <= season_length <= 1000:
+    if not isinstance(season_length, (int, float)) or not 1 <= season_length <= 1000:
         raise OptionError("season_length", season_length, "a number of periods from 1 (no season) to 1000")
     if season_length == 1:
         return ()
     yearly = freq.season_lengths(frequency)[-1]
     return (yearly,) if round(yearly) == season_length else (float(season_length),)
-
-
-def shorten(series: Series, periods: int) -> Series:
-    """The last `periods` periods."""
-    return series if len(series) <= periods else replace(series, ds=series.ds[-periods:], y=series.y[-periods:])

@@ -65,7 +65,7 @@ def surprise(regressor: Regressor, filter_: Filter, horizon: int) -> Surprise:
     Signals with zeros, such as flags, shares and rare mentions, keep their own scale.
     """
     n = filter_.gains.shape[0]
-    ahead = horizon if regressor.future_known else min(horizon, regressor.edge - (n - 1))
+    ahead = min(horizon, regressor.edge - (n - 1))
     x, known = _gapless(regressor.x[: n + horizon])
     smooth = np.einsum("tg,gt->t", filter_.gains, levels(x[:n], GAINS))
     values = np.where(known, x, np.nan)
@@ -79,10 +79,12 @@ def surprise(regressor: Regressor, filter_: Filter, horizon: int) -> Surprise:
 
 
 def _gapless(x: FloatArray) -> tuple[FloatArray, np.ndarray]:
-    """The signal on its working scale with holes bridged, and where it is known (from its first to its last value)."""
-    seen = np.flatnonzero(np.isfinite(x))
+    """The signal on its working scale, holes filled from before, and where it is known (first to last value)."""
+    seen = np.isfinite(x)
     transform = choose(x[seen])
-    z = x[seen] / transform.unit if transform.offset else transform.forward(x[seen])
+    z = x / transform.unit if transform.offset else transform.forward(x)
+    at = np.flatnonzero(seen)
+    newest = np.maximum.accumulate(np.where(seen, np.arange(x.size), at[0]))
     known = np.zeros(x.size, dtype=bool)
-    known[seen[0] : seen[-1] + 1] = True
-    return np.interp(np.arange(x.size), seen, z), known
+    known[at[0] : at[-1] + 1] = True
+    return z[newest], known

@@ -16,6 +16,7 @@ from forecast import admission
 from forecast.blend import targets, weights
 from forecast.engines.base import Engine, Evidence, Path, Problem
 from forecast.experts import GAINS, Experts, build
+from forecast.regressors import Regressor
 from forecast.season import IntArray, analog_lags
 from forecast.surprise import Surprise, filter_of, surprise
 from forecast.transform import FloatArray
@@ -41,10 +42,12 @@ class Fast(Engine):
         return self.predict_many(problem, [len(problem) - 1])[0]
 
     def predict_many(self, problem: Problem, origins: Sequence[int]) -> list[Path]:
-        """All origins in one pass over the history."""
+        """All origins in one pass over the last `MAX_PERIODS`; origins too early for it in a pass of their own."""
         cut = max(0, len(problem) - MAX_PERIODS)
-        fit = Fit(_cut(problem, cut))
-        return [fit.path(origin - cut) for origin in origins]
+        early = [origin for origin in origins if cut and origin < cut + MAX_PERIODS // 2]
+        first = self.predict_many(problem.at(early[-1]), early) if early else []
+        fit = Fit(_cut(problem, cut)) if len(early) < len(origins) else None
+        return first + [fit.path(origin - cut) for origin in origins[len(early) :] if fit]
 
 
 def _cut(problem: Problem, first: int) -> Problem:
@@ -104,7 +107,7 @@ class Fit:
         ahead = self.errors.shape[1]
         usable = []
         for regressor in self.problem.regressors:
-            reason = _unusable(regressor.x, regressor.edge - (len(self.problem) - 1))
+            reason = _unusable(regressor, len(self.problem), ahead)
             if reason:
                 self.refused[regressor.name] = Evidence(regressor.name, False, reason)
             else:
@@ -163,13 +166,14 @@ class Fit:
         return growth, float(np.mean(moves)) - growth * (year + 1) / 2
 
 
-def _unusable(x: FloatArray, ahead: int) -> str:
+def _unusable(regressor: Regressor, n: int, ahead: int) -> str:
     """Why a signal cannot even be tried, or an empty string."""
-    seen = x[np.isfinite(x)]
-    if seen.size == 0:
+    seen = regressor.x[: n + ahead]
+    seen = seen[np.isfinite(seen)]
+    if not np.isfinite(regressor.x[:n]).any():
         return "no value falls on the periods of the history"
     if np.ptp(seen) == 0:
         return "it never varies"
-    if ahead < -max(admission.LAGS):
-        return f"its last value lies {-ahead} periods before the last known sale"
+    if regressor.edge < n - 1 - max(admission.LAGS):
+        return f"its last value lies {n - 1 - regressor.edge} periods before the last known sale"
     return ""

@@ -16,7 +16,10 @@ def result() -> Forecast:
     x = autocorrelated(n + 3, seed=1)
     history = weekly_sales(n, seed=2, effect=0.08 * x[:n])
     signals = pd.concat(
-        [signal("driver", x, weeks(n + 3, "2026-12-06")), signal("noise", autocorrelated(n, 9), weeks(n))]
+        [
+            signal("driver", x, weeks(n + 3, "2026-12-06"), known_at=weeks(n + 3, "2026-11-08")),
+            signal("noise", autocorrelated(n, 9), weeks(n), known_at=weeks(n, "2026-11-18")),
+        ]
     )
     return forecast(history, 8, signals=signals, as_of="2026-11-23", category="Shoes", unit="pairs")
 

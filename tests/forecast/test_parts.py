@@ -64,7 +64,7 @@ def test_logarithmic_mean_shares_add_up() -> None:
 def test_quantiles_of_normal_errors_are_right() -> None:
     rng = np.random.default_rng(0)
     errors = Errors(np.arange(400), 2.0 * rng.normal(size=(400, 3)), 1.0)
-    q = intervals.quantiles(errors, 402, np.array([0.1, 0.5, 0.9]))
+    q = intervals.at(intervals.quantiles(errors, 402), np.array([0.1, 0.5, 0.9]))
     np.testing.assert_allclose(q[0], [-2.56, 0, 2.56], atol=0.6)
 
 
@@ -73,11 +73,18 @@ def test_intervals_widen_after_a_shock_and_use_nothing_later() -> None:
     calm = rng.normal(size=(100, 1))
     shocked = calm.copy()
     shocked[90:] *= 6
-    tail = np.array([0.9])
-    before, after = (intervals.quantiles(Errors(np.arange(100), v, 1.0), 100, tail)[0, 0] for v in (calm, shocked))
+    ninetieth = 179
+    before, after = (intervals.quantiles(Errors(np.arange(100), v, 1.0), 100)[0, ninetieth] for v in (calm, shocked))
     assert after > 1.5 * before
-    early = [intervals.quantiles(Errors(np.arange(100), v, 1.0), 80, tail)[0, 0] for v in (calm, shocked)]
-    assert early[0] == early[1]
+    early = [intervals.quantiles(Errors(np.arange(100), v, 1.0), 80) for v in (calm, shocked)]
+    np.testing.assert_array_equal(early[0], early[1])
+
+
+def test_quantiles_never_cross_and_the_middle_is_the_median() -> None:
+    one_sided = Errors(np.arange(9), -np.linspace(0.02, 0.05, 9)[:, None], 1.0)
+    q = intervals.quantiles(one_sided, 9)
+    assert (np.diff(q) >= 0).all()
+    assert q[0, 99] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_metrics_by_hand() -> None:

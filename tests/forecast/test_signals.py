@@ -86,7 +86,9 @@ def test_a_signal_that_stopped_is_refused_with_the_reason() -> None:
 
 def test_a_future_known_signal_that_ends_early_is_said() -> None:
     plan = signal("plan", autocorrelated(152, 1), weeks(152, "2026-11-29"), future_known=True)
-    assert any("ends before the horizon" in w for w in forecast(weekly_sales(150), 4, signals=plan).warnings)
+    assert any(
+        "without values for the whole horizon: plan" in w for w in forecast(weekly_sales(150), 4, signals=plan).warnings
+    )
 
 
 def test_too_short_a_history_says_that_it_cannot_tell() -> None:
