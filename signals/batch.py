@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from signals.names import name_problem
+
 
 class BatchRefused(ValueError):
     """A batch that the store does not take. Nothing of it was stored; the message says what to change."""
@@ -35,6 +37,12 @@ class Batch:
     candidates: pd.DataFrame | None = None
     payload_sha: str = ""
     lag: timedelta = timedelta(0)
+
+    def __post_init__(self) -> None:
+        # The log of the store keeps these two of every batch, of a refused one too.
+        for field in ("connector", "payload_sha"):
+            if not getattr(self, field).isprintable():
+                raise BatchRefused(f"{field} is {getattr(self, field)!r}: it must be one line of text")
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,7 @@ NUMBER = _Kind(pa.float64(), _number, "numbers")
 FLAG = _Kind(pa.bool_(), _flag, "true or false")
 SPAN = _Kind(pa.duration("us"), _span, "timedelta64")
 
+_NAMES = ("category", "signal")
 _PERIOD = (_Column("start", MOMENT, True, True), _Column("end", MOMENT, True, True))
 COLUMNS: dict[str, tuple[_Column, ...]] = {
     "categories": (
@@ -161,6 +170,7 @@ def _table(table: str, frame: pd.DataFrame, now: datetime) -> pa.Table:
             if column.kind is TEXT:
                 empty |= checked[column.name] == ""
             _refuse_where(empty, table, frame, column.name, "every row needs one")
+    _check_texts(table, checked, frame)
     for name in ("quantity", "value"):
         if name in checked:
             _refuse_where(np.isinf(checked[name]), table, frame, name, "it must be a finite number, or missing")
@@ -175,6 +185,23 @@ def _table(table: str, frame: pd.DataFrame, now: datetime) -> pa.Table:
         _refuse_where(broken, table, frame, "attributes", "it must be a JSON object")
     schema = pa.schema([(c.name, c.kind.arrow) for c in columns])
     return pa.Table.from_pandas(checked, schema=schema, preserve_index=False)
+
+
+def _check_texts(table: str, checked: pd.DataFrame, frame: pd.DataFrame) -> None:
+    """Names that nothing could use later are refused, and texts that other programs would cut off at a NUL byte."""
+    for column in COLUMNS[table]:
+        if column.kind is not TEXT or column.name not in frame:
+            continue
+        distinct = [str(value) for value in checked[column.name].dropna().unique()]
+        kind = "candidate" if table == "candidates" and column.name == "category" else column.name
+        for text in distinct:
+            problem = name_problem(kind, text) if column.name in _NAMES else _text_problem(text)
+            if problem is not None:
+                _refuse_where(checked[column.name] == text, table, frame, column.name, ": ".join(problem))
+
+
+def _text_problem(text: str) -> tuple[str, str] | None:
+    return ("the text holds a NUL byte", "take it out") if "\0" in text else None
 
 
 def _check_names(table: str, frame: pd.DataFrame, columns: tuple[_Column, ...]) -> None:
@@ -212,9 +239,9 @@ def _refuse_where(bad: pd.Series, table: str, frame: pd.DataFrame, column: str, 
         return
     position = int(np.argmax(bad.to_numpy(dtype=bool)))
     row = frame.iloc[position]
-    key = ", ".join(f"{name} {row[name]}" for name in ("category", "signal", "start") if name in frame)
+    key = ", ".join(f"{name} {str(row[name])[:200]}" for name in ("category", "signal", "start") if name in frame)
     more = f" ({int(bad.sum()):,} rows are like this)" if bad.sum() > 1 else ""
-    raise BatchRefused(f"{table} row {position + 1:,} ({key}): {column} is {row[column]!s}; {remedy}{more}")
+    raise BatchRefused(f"{table} row {position + 1:,} ({key}): {column} is {str(row[column])[:200]}; {remedy}{more}")
 
 
 def _is_json(text: object) -> bool:
@@ -222,5 +249,5 @@ def _is_json(text: object) -> bool:
         return True
     try:
         return isinstance(json.loads(text), dict)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         return False

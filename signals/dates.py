@@ -59,7 +59,7 @@ _FORMATS: tuple[tuple[Precision, str], ...] = (
     ("quarter", r"^[Qq](?P<q>[1-4])[- /]?(?P<y>\d{4})$"),
 )
 _SIX_DIGITS = r"^(?P<y>(?:19|20|21)\d\d)(?P<n>\d\d)$"
-_EARLIEST, _LATEST = 1900, 2200
+_EARLIEST, _LATEST = 1800, 2200
 _FORMATS_IN_WORDS = (
     "Write dates as 2025-12-31 (or 31.12.2025, 31/12/2025, 12/31/2025, 31 Dec 2025, 2025-W07, 2025-01, Jan 2025)"
 )
@@ -97,11 +97,18 @@ def parse_dates(table: Table, column: str, dayfirst: bool | None = None, timezon
 def _typed(table: Table, column: str, timezone: str | None) -> Dates:
     array = table.data[column].combine_chunks()
     zone = getattr(array.type, "tz", None)
-    stamps = pd.Series(pc.cast(array, pa.timestamp("us", tz=zone), safe=False).to_numpy(zero_copy_only=False))
-    local = np.asarray(stamps, dtype="datetime64[us]")
-    local = _wall_time(local, timezone or zone) if zone else local
-    years = local.astype("datetime64[Y]").astype(np.int64) + 1970
-    wrong = ~np.isnat(local) & ((years < _EARLIEST) | (years > _LATEST))
+    exact = getattr(array.type, "unit", "") != "ns"  # of nanoseconds a part is lost, a year that is too far is not
+    try:
+        utc = np.asarray(pc.cast(pc.cast(array, pa.timestamp("us", tz=zone), safe=exact), pa.timestamp("us")))
+        local = _wall_time(utc.astype("datetime64[us]"), timezone or zone) if zone else utc.astype("datetime64[us]")
+    except (pa.ArrowInvalid, KeyError, ValueError, OSError) as error:
+        raise table.refusal(
+            f"moments of type {array.type} cannot be read: {error}", row=0, column=column,
+            value=str(zone or array.type),
+            remedy="Write them in UTC or in a time zone such as Europe/Berlin, within the years "
+            f"{_EARLIEST} to {_LATEST}",
+        ) from error  # fmt: skip
+    wrong = ~np.isnat(local) & _outside(local.astype("datetime64[Y]").astype(np.int64) + 1970)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         value = str(local[row].astype("datetime64[D]"))
@@ -137,7 +144,7 @@ class _Reader:
         self.stamps: Stamps = np.full(size, np.datetime64("NaT"), dtype="datetime64[us]")
         self.zoned = np.zeros(size, dtype=bool)
         self.offsets = np.zeros(size, dtype="timedelta64[us]")
-        self.matched = self.blank.copy()
+        self.matched, self.outside = self.blank.copy(), np.zeros(size, dtype=bool)
         self.precisions: dict[Precision, npt.NDArray[np.bool_]] = {}
         self.notes: list[str] = []
 
@@ -161,6 +168,7 @@ class _Reader:
         if "sep" in parts:
             first = self._day_first(found, parts, dayfirst)
             parts["d"], parts["m"] = (parts["a"], parts["b"]) if first else (parts["b"], parts["a"])
+        self.outside[found] = _outside(_years(parts))
         self._accept(precision, found, _moments(parts))
         if "z" in parts:
             self.zoned[found] = [bool(zone) for zone in parts["z"].to_pylist()]
@@ -215,7 +223,10 @@ class _Reader:
             return
         rows = self.encoded.rows(wrong)
         value = str(self.encoded.values[int(self.encoded.codes[rows[0]])].as_py())
-        if re.fullmatch(r"[2-6]\d{4}(?:\.\d+)?", value):
+        if self.outside[self.encoded.codes[rows[0]]]:
+            problem = f"lies outside the years {_EARLIEST} to {_LATEST}"
+            remedy = "Correct the year, and write it with four digits"
+        elif re.fullmatch(r"[2-6]\d{4}(?:\.\d+)?", value):
             day = np.datetime64("1899-12-30", "D") + int(float(value))
             problem = f"looks like a date as Excel counts it ({day})"
             remedy = "Format the column as a date in Excel (yyyy-mm-dd) and save the file again"
@@ -272,8 +283,7 @@ def _ints(part: pa.Array | None, default: int = 0) -> Ints:
 
 def _moments(parts: dict[str, pa.Array]) -> Stamps:
     """The moments as written, without their offset from UTC; NaT where there is no such day or time."""
-    years = _ints(parts["y"])
-    years = np.where(years < 100, years + 2000, years)
+    years = _years(parts)
     if "w" in parts:
         days = _iso_week(years, _ints(parts["w"]))
     elif "q" in parts:
@@ -282,8 +292,18 @@ def _moments(parts: dict[str, pa.Array]) -> Stamps:
         months = _month_numbers(parts["mon"]) if "mon" in parts else _ints(parts["m"])
         days = _day(years, months, _ints(parts["d"]) if "d" in parts else np.ones_like(years))
     stamps: Stamps = days.astype("datetime64[us]")
-    stamps[(years < _EARLIEST) | (years > _LATEST)] = np.datetime64("NaT")
+    stamps[_outside(years)] = np.datetime64("NaT")
     return stamps + _time_of_day(parts) if "H" in parts else stamps
+
+
+def _years(parts: dict[str, pa.Array]) -> Ints:
+    """The years, those of two digits being of this century; 0026 is no year of two digits."""
+    years, short = _ints(parts["y"]), np.asarray(pc.equal(pc.utf8_length(parts["y"]), 2))
+    return np.where(short, years + 2000, years)
+
+
+def _outside(years: Ints) -> npt.NDArray[np.bool_]:
+    return np.asarray((years < _EARLIEST) | (years > _LATEST))
 
 
 def _day(years: Ints, months: Ints, days: Ints) -> Stamps:

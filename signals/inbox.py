@@ -8,7 +8,9 @@ The owner answers with `inbox/receipts/<ticket>.json`, and keeps what it refused
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import secrets
 import shutil
 import time
@@ -22,9 +24,16 @@ import pyarrow.parquet as pq
 
 from signals.batch import COLUMNS, AppendResult, Batch, BatchRefused, to_arrow
 from signals.home import Home, folder_durably, utc, write_durably
+from signals.trouble import space_needed
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+_TICKET = r"\d{8}T\d{12}-[0-9a-f]{8}$"  # the form of `new_ticket`
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("connector", "payload_sha", "handed_over"), str),
+    "lag_seconds": (int, float),
+    "tables": dict,
+}
 KEEP_RECEIPTS = timedelta(days=30)
 ABANDONED = timedelta(days=1)
 
@@ -44,21 +53,23 @@ def hand_over(home: Path, batch: Batch) -> str:
     Whoever owns the store, or next opens it, appends the batch; `receipt` then tells how it went.
     """
     place = Home(home)
-    place.create()
+    with space_needed(place, "so nothing was handed over"):
+        place.create()
     now = utc(None)
     tables = to_arrow(batch, now)
     ticket = new_ticket(now)
+    files = {name: _parquet(table) for name, table in tables.items()}
     manifest = {
         "format": FORMAT,
         "connector": batch.connector,
         "payload_sha": batch.payload_sha,
         "lag_seconds": batch.lag.total_seconds(),
         "handed_over": now.isoformat(),
-        "tables": sorted(tables),
+        "tables": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
-    with folder_durably(place.inbox / ticket) as folder:
-        for name, table in tables.items():
-            pq.write_table(table, folder / f"{name}.parquet", compression="zstd")
+    with space_needed(place, "so nothing was handed over"), folder_durably(place.inbox / ticket) as folder:
+        for name, data in files.items():
+            (folder / f"{name}.parquet").write_bytes(data)
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     return ticket
 
@@ -74,32 +85,68 @@ def receipt(home: Path, ticket: str) -> AppendResult | None:
     return AppendResult(**answer["stored"])
 
 
+def _parquet(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
 def waiting(home: Home) -> list[str]:
     """The tickets that wait, in order of arrival."""
-    return sorted(entry.name for entry in home.inbox.iterdir() if entry.is_dir() and entry.name[0].isdigit())
+    return sorted(entry.name for entry in home.inbox.iterdir() if entry.is_dir() and re.match(_TICKET, entry.name))
 
 
 def read(home: Home, ticket: str) -> tuple[Batch, datetime]:
-    """The batch of a ticket and when it was handed over; raises HandOverUnreadable."""
-    folder = home.inbox / ticket
+    """The batch of a ticket and when it was handed over (UTC); raises HandOverUnreadable, naming the ticket.
+
+    Whatever the folder holds is to blame for that; an error of the disk is raised as OSError and blames nobody.
+    """
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if manifest["format"] != FORMAT:
-            raise HandOverUnreadable(f"its format is {manifest['format']}, this program reads {FORMAT}")
-        frames = {name: _frame(folder, name) for name in manifest["tables"]}
-        lag = timedelta(seconds=manifest["lag_seconds"])
-        batch = Batch(manifest["connector"], **frames, payload_sha=manifest["payload_sha"], lag=lag)
-        return batch, datetime.fromisoformat(manifest["handed_over"])
-    except (FileNotFoundError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        return _batch(home.inbox / ticket)
+    except (HandOverUnreadable, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise HandOverUnreadable(f"hand-over {ticket} cannot be read: {error or type(error).__name__}") from error
 
 
-def _frame(folder: Path, name: str) -> pd.DataFrame:
+def _batch(folder: Path) -> tuple[Batch, datetime]:
+    manifest = json.loads(_bytes(folder / MANIFEST))
+    if not isinstance(manifest, dict):
+        raise HandOverUnreadable(f"{MANIFEST} holds no object")
+    if manifest["format"] != FORMAT:
+        raise HandOverUnreadable(f"its format is {manifest['format']!r}, this program reads {FORMAT}")
+    for name, kind in _KINDS.items():
+        if not isinstance(manifest[name], kind):
+            raise HandOverUnreadable(f"{name} in {MANIFEST} is {str(manifest[name])[:80]!r}")
+    frames = {name: _frame(folder, name, digest) for name, digest in manifest["tables"].items()}
+    lag = timedelta(seconds=manifest["lag_seconds"])
+    batch = Batch(manifest["connector"], **frames, payload_sha=manifest["payload_sha"], lag=lag)
+    return batch, utc(datetime.fromisoformat(manifest["handed_over"]))
+
+
+def _frame(folder: Path, name: str, digest: str) -> pd.DataFrame:
     if name not in COLUMNS:
         raise HandOverUnreadable(f"it has a table {name!r}; allowed: {', '.join(COLUMNS)}")
-    frame = pq.ParquetFile(folder / f"{name}.parquet").read().to_pandas()
+    data = _bytes(folder / f"{name}.parquet")
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise HandOverUnreadable(f"{name}.parquet is damaged: it is not what was handed over; hand the data over again")
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+        table.validate(full=True)
+        # What pandas noted in the file is not needed, and one more thing that could be wrong.
+        frame = table.to_pandas(ignore_metadata=True)
+    except (pa.ArrowException, OSError) as error:  # OSError too: by it Arrow tells of damage, and nothing is on a disk
+        raise HandOverUnreadable(f"{name}.parquet is damaged: {error}") from error
     assert isinstance(frame, pd.DataFrame)
     return frame
+
+
+def _bytes(path: Path) -> bytes:
+    if not path.is_file():  # a pipe would keep the owner waiting for ever
+        raise HandOverUnreadable(f"{path.name} is missing")
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, PermissionError) as error:
+        raise HandOverUnreadable(f"{path.name}: {error.strerror}") from error
 
 
 def confirm(home: Home, ticket: str, result: AppendResult) -> None:
@@ -111,6 +158,7 @@ def confirm(home: Home, ticket: str, result: AppendResult) -> None:
 def refuse(home: Home, ticket: str, reason: str) -> None:
     """Move a batch aside with the reason in words, and write its receipt."""
     folder = home.inbox / ticket
+    reason = reason.encode("utf-8", "backslashreplace").decode()
     write_durably(folder / "reason.txt", reason + "\n")
     write_durably(home.receipts / f"{ticket}.json", json.dumps({"refused": reason}))
     aside = home.refused / ticket

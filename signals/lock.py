@@ -6,9 +6,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from signals.home import Home
+from signals.trouble import space_needed
+
+_PAUSE = 0.05
 
 
 class StoreBusy(RuntimeError):
@@ -24,23 +30,33 @@ class StoreBusy(RuntimeError):
 
 
 @contextmanager
-def ingest_lock(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` exclusively, or raise StoreBusy at once.
+def ingest_lock(path: Path, timeout: float = 0.0) -> Iterator[None]:
+    """Hold the lock file `path` exclusively, or raise StoreBusy when it is not free within `timeout` seconds.
 
     A file of its own, because DuckDB's lock on the database is a POSIX record lock, which a process loses without
     notice when it opens and closes the same file by any other means. The kernel frees a flock when its owner dies.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    deadline = time.monotonic() + timeout
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreBusy(path.parent, _owner(descriptor)) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        while not _locked(descriptor):
+            if time.monotonic() >= deadline:
+                raise StoreBusy(path.parent, _owner(descriptor))
+            time.sleep(_PAUSE)
+        # Written before the rest is cut off: that needs no new space, should the disk be full.
+        with space_needed(Home(path.parent), "so the store cannot be opened"):
+            os.ftruncate(descriptor, os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0))
         yield
     finally:
         os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _owner(descriptor: int) -> int | None:

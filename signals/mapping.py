@@ -163,7 +163,7 @@ class Mapper:
         return found[0] if len(found) == 1 else None
 
     def kind(self, column: str) -> str:
-        """What most of a column's first values are: date, number, text, or blank."""
+        """What most of a column's first values are: date, number, text, blank, or other for what cannot be read."""
         if column not in self._kinds:
             self._kinds[column] = self._look(column)
         return self._kinds[column]
@@ -200,6 +200,8 @@ class Mapper:
         kind = self.table.data.schema.field(column).type
         if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
             return "date"
+        if not self.table.readable(column):
+            return "other"
         values = encode(self.table.data[column].slice(0, _SAMPLE)).values
         filled = values.filter(pa.array(~is_blank(values)))
         if not len(filled):

@@ -215,6 +215,11 @@ def _refuse_unknown(connection: duckdb.DuckDBPyConnection, table: str, owner: st
     unknown = run(connection, f"SELECT DISTINCT {owner} FROM {rows} ANTI JOIN {owner} USING ({owner}) ORDER BY 1")
     if unknown:
         names = ", ".join(repr(name) for (name,) in unknown[:5]) + (", …" if len(unknown) > 5 else "")
+        if (table, owner) == ("candidates", "category"):
+            raise BatchRefused(
+                f"there is no category {names}: import sales of {unknown[0][0]!r} first, "
+                "or leave the category column out"
+            )
         plural = {"category": "categories", "signal": "signals"}[owner]
         raise BatchRefused(
             f"{table}: {owner} {names} is neither in the store nor in this batch: add a row to the batch's {plural}"

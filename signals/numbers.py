@@ -56,6 +56,11 @@ def parse_numbers(table: Table, column: str, decimal: str | None = None) -> Numb
 
 def _typed(table: Table, column: str) -> npt.NDArray[np.float64]:
     array = table.data[column].combine_chunks()
+    if pa.types.is_boolean(array.type) or not table.readable(column):
+        raise table.refusal(
+            f"values of type {array.type} are not taken for numbers",
+            row=0, column=column, value=table.shown(column, 0), remedy="Write them as whole numbers or float64",
+        )  # fmt: skip
     try:
         values = pc.fill_null(pc.cast(array, pa.float64()), float("nan"))
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:

@@ -16,6 +16,7 @@ from signals.refused import ImportRefused
 from signals.rows import Ints, Mask, Naming, Rows
 from signals.tables import Table
 
+LONGEST_LAG = 3660  # days
 Progress = Callable[[int, int, str], None]  # steps done, steps in all, what comes next
 
 
@@ -47,14 +48,14 @@ class Steps:
 
 
 def check_options(decimal: str | None, lag_days: int) -> None:
-    """Refuse a decimal character other than . and , and a negative lag."""
+    """Refuse a decimal character other than . and , and a lag that is negative or beyond ten years."""
     if decimal not in (None, ".", ","):
         raise ImportRefused(f"--decimal is {decimal!r}", value=decimal, remedy="Allowed: '.' and ','")
-    if lag_days < 0:
+    if not 0 <= lag_days <= LONGEST_LAG:
         raise ImportRefused(
             f"--lag-days is {lag_days}",
             value=str(lag_days),
-            remedy="Give 0 or more: nothing is known before it is over",
+            remedy=f"Give 0 to {LONGEST_LAG}: nothing is known before it is over",
         )
 
 

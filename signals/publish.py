@@ -10,8 +10,13 @@ import duckdb
 
 from signals.home import Home, fsync, utc, write_durably
 from signals.sql import literal, run
+from signals.trouble import is_damage
 
 KEEP = 3
+# A file of DuckDB's usual blocks takes 2 MB even where it holds twenty rows; large tables compress better in them.
+_SMALL_STORE, _SMALL_BLOCK, _BLOCK = 100_000, 16_384, 262_144
+
+_NAME = r"snap-\d{1,18}\.duckdb"
 
 # Sorted by what a read asks for, so that it touches one or two blocks; DuckDB needs no index for it then.
 ORDER = {
@@ -46,30 +51,73 @@ def snapshot_name(version: int) -> str:
 
 
 def published_version(home: Home) -> int:
-    """The data version that readers get at present; 0 before the first."""
+    """The data version that readers get at present; 0 before the first, and where CURRENT is damaged."""
+    name = current_name(home)
+    return 0 if name is None else version_of(name)
+
+
+def newest_version(home: Home) -> int:
+    """The highest data version that was ever published, as the files tell, whatever CURRENT says."""
+    return max([published_version(home), *(version_of(path.name) for path in _published(home))])
+
+
+def current_name(home: Home) -> str | None:
+    """The file that CURRENT names; None where there is no CURRENT or it names no snapshot."""
     try:
         name = home.current.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        return 0
-    return version_of(name)
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+    return name if re.fullmatch(_NAME, name) else None
 
 
 def version_of(name: str) -> int:
     """The data version in a snapshot's file name."""
-    match = re.fullmatch(r"snap-(\d+)\.duckdb", name)
-    if match is None:
-        raise ValueError(
-            f"snapshots/CURRENT says {name!r}, which is no snapshot's name; write the newest one's into it"
-        )
-    return int(match[1])
+    return int(name.removeprefix("snap-").removesuffix(".duckdb"))
+
+
+def _published(home: Home) -> list[Path]:
+    return sorted(path for path in home.snapshots.glob("snap-*.duckdb") if re.fullmatch(_NAME, path.name))
+
+
+def is_intact(home: Home) -> bool:
+    """Whether the current snapshot is there and each of its blocks can be read; DuckDB checks their checksums."""
+    name = current_name(home)
+    if name is None or not (home.snapshots / name).is_file():
+        return False
+    with duckdb.connect(":memory:", config={"threads": 2}) as connection:
+        try:
+            run(connection, f"ATTACH {literal(home.snapshots / name)} AS snap (READ_ONLY)")
+            for table in (*ORDER, "meta", "category_summary", "signal_summary"):
+                run(connection, f"SELECT bit_xor(hash(rows)) FROM snap.{table} rows")
+        except duckdb.Error as error:
+            if is_damage(error):
+                return False
+            raise
+    return True
 
 
 def write_snapshot(connection: duckdb.DuckDBPyConnection, home: Home, version: int) -> Path:
-    """Copy the whole store, sorted, and make it the current snapshot; a kill leaves the old one current."""
+    """Copy the whole store, sorted, and make it the current snapshot; a kill or an error leaves the old one current."""
     temporary = home.snapshots / f".tmp-{os.getpid()}-{version}.duckdb"
     path = home.snapshots / snapshot_name(version)
     clean(home)
-    run(connection, f"ATTACH {literal(temporary)} AS snap")
+    try:
+        _copy(connection, temporary, version)
+        fsync(temporary)
+        temporary.rename(path)
+        write_durably(home.current, path.name)
+    except BaseException:
+        clean(home)  # on a full disk what was written so far would keep others from writing
+        raise
+    for old in _published(home)[:-KEEP]:
+        old.unlink()  # readers that have it open keep it until they let go
+    return path
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, path: Path, version: int) -> None:
+    rows = sum(run(connection, f"SELECT count(*) FROM {table}")[0][0] for table in ("sales", "observation"))
+    block = _SMALL_BLOCK if rows < _SMALL_STORE else _BLOCK
+    run(connection, f"ATTACH {literal(path)} AS snap (BLOCK_SIZE {block})")
     try:
         run(connection, "COPY FROM DATABASE ingest TO snap (SCHEMA)")
         for table, order in ORDER.items():
@@ -82,12 +130,6 @@ def write_snapshot(connection: duckdb.DuckDBPyConnection, home: Home, version: i
         run(connection, "CHECKPOINT snap")
     finally:
         run(connection, "DETACH snap")
-    fsync(temporary)
-    temporary.rename(path)
-    write_durably(home.current, path.name)
-    for old in sorted(home.snapshots.glob("snap-*.duckdb"))[:-KEEP]:
-        old.unlink()  # readers that have it open keep it until they let go
-    return path
 
 
 def clean(home: Home) -> None:

@@ -12,10 +12,12 @@ from signals.dates import Stamps
 from signals.periods import WEEKDAYS, Days, Places, place, spans, start, weekday
 from signals.refused import ImportRefused
 from signals.rows import Ints, Mask, Naming, Rows
+from signals.whole import Whole, find_whole, traded
 
 DUPLICATES = ("refuse", "sum", "last")
 GAPS = ("missing", "zero")
 _LONGEST_GAP = np.timedelta64(20 * 366, "D")
+_LONGEST_PERIOD = np.timedelta64(92, "D")  # a quarter
 _MOST_FILLED = 20_000_000  # more zeros than that come from a mistaken date, not from a shop
 
 
@@ -60,9 +62,33 @@ def regularise(rows: Rows, frequencies: Sequence[str], rules: Rules, naming: Nam
     if not any(len(part.series) for part in parts):
         raise naming.table.refusal(
             "no whole period is left: what there is has not ended yet, or the file holds only a part of it",
-            remedy="Import again when a period is complete",
+            remedy="Import again when a period is complete; where no row means no sale, --gaps zero makes it so",
         )
     return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def refuse_far_future(rows: Rows, rules: Rules, naming: Naming) -> None:
+    """Refuse days that lie in no present period, whatever the frequency: a mistyped year looks like a lost rhythm."""
+    refuse_future(rows, rows.days > np.datetime64(rules.today, "D") + _LONGEST_PERIOD, rules, naming)
+
+
+def refuse_future(rows: Rows, future: Mask, rules: Rules, naming: Naming) -> None:
+    """Refuse the first of the `future` rows of a series that ends today."""
+    wrong = future & _ends_today(rows, rules)
+    if not wrong.any():
+        return
+    at = _first(wrong, rows)
+    remedy = "Correct the date, or leave the row out: sales are what was sold"
+    if naming.what == "signal":
+        remedy = "Correct the date, or give --future-known for a signal whose coming values are known today"
+    raise naming.refusal(
+        f"{rows.days[at]} lies in the future (today is {rules.today})",
+        remedy, int(rows.row[at]), value=str(rows.days[at]), more=int(wrong.sum()) - 1,
+    )  # fmt: skip
+
+
+def _ends_today(rows: Rows, rules: Rules) -> Mask:
+    return np.ones(len(rows), dtype=bool) if rules.ahead is None else ~rules.ahead[rows.series]
 
 
 def _joined(parts: Sequence[Regular]) -> Regular:
@@ -89,13 +115,16 @@ class _Step:
         self._refuse_leap()
         covered = self._covered()
         self._drop_partial()
+        whole = None
         if self._finer():
             self._drop_cut_off(covered)
-            self._add_up()
+            whole = self._add_up() if len(self.rows) else None
         if self.rules.gaps == "zero" and len(self.rows):
             self._fill()
         else:
             self._count_gaps()
+            if whole is not None:
+                self._drop_incomplete(whole)
         starts, ends = spans(self.rows.days, self.frequency)
         rows = self.rows
         return Regular(rows.series, starts, ends, rows.values, rows.known_at, rows.row, tuple(self.notes))
@@ -129,35 +158,29 @@ class _Step:
     def _refuse_duplicate(self, again: Mask) -> None:
         at = int(np.flatnonzero(again)[0])
         rows, table = self.rows, self.naming.table
-        known = "" if np.isnat(rows.known_at[at]) else f" known at {rows.known_at[at]}"
+        known, remedy = (
+            "",
+            "Keep one of them, or give --duplicates sum to add them up or --duplicates last to keep the last",
+        )
+        if not np.isnat(rows.known_at[at]):
+            known = f" known at {rows.known_at[at]}"
+            remedy = (
+                "Give --duplicates last to keep the last, or correct the moment of one: they are two versions of one "
+                "value, and adding them up (--duplicates sum) would count it twice"
+            )
         raise self.naming.refusal(
             f"{self.naming.what} {rows.names[rows.series[at]]!r} has a second row for {rows.days[at]}{known} "
             f"({rows.values[at]:g}); the first is {table.unit} {table.line(int(rows.row[at - 1]))} "
             f"({rows.values[at - 1]:g})",
-            "Keep one of them, or give --duplicates sum to add them up or --duplicates last to keep the last",
-            int(rows.row[at]), value=str(rows.days[at]), more=int(again.sum()) - 1,
+            remedy, int(rows.row[at]), value=str(rows.days[at]), more=int(again.sum()) - 1,
         )  # fmt: skip
 
     def _refuse_future(self) -> None:
         starts, _ = spans(self.rows.days, self.frequency)
-        wrong = starts > np.datetime64(self.rules.today, "D")
-        wrong &= self._bound()
-        if not wrong.any():
-            return
-        at = _first(wrong, self.rows)
-        remedy = "Correct the date, or leave the row out: sales are what was sold"
-        if self.naming.what == "signal":
-            remedy = "Correct the date, or give --future-known for a signal whose coming values are known today"
-        raise self.naming.refusal(
-            f"{self.rows.days[at]} lies in the future (today is {self.rules.today})",
-            remedy, int(self.rows.row[at]), value=str(self.rows.days[at]), more=int(wrong.sum()) - 1,
-        )  # fmt: skip
+        refuse_future(self.rows, starts > np.datetime64(self.rules.today, "D"), self.rules, self.naming)
 
     def _bound(self) -> Mask:
-        """Rows of series that end today."""
-        if self.rules.ahead is None:
-            return np.ones(len(self.rows), dtype=bool)
-        return ~self.rules.ahead[self.rows.series]
+        return _ends_today(self.rows, self.rules)
 
     def _refuse_known_early(self) -> None:
         starts, ends = spans(self.rows.days, self.frequency)
@@ -220,7 +243,7 @@ class _Step:
     def _covered(self) -> tuple[Any, Any, Mask]:
         """First day, last day and the weekdays of the file."""
         days = self.rows.days
-        return days.min(), days.max(), np.bincount(weekday(days), minlength=7) > 0
+        return days.min(), days.max(), traded(np.bincount(weekday(days), minlength=7))
 
     def _drop_cut_off(self, covered: tuple[Any, Any, Mask]) -> None:
         """Periods of which the file holds only the end or only the beginning."""
@@ -237,16 +260,16 @@ class _Step:
 
     def _cut_off(self, covered: tuple[Any, Any, Mask], begin: Any, end: Any) -> tuple[bool, bool]:
         """Whether the file begins after the day `begin`, and whether it stops before the day `end`."""
-        first, last, traded = covered
+        first, last, open_on = covered
         months = place(self.rows.days, "MS")
         if self.frequency == "QS" and not (self._same(months) & ~self._same(self.rows.days)).any():
             first, last = first.astype("datetime64[M]"), last.astype("datetime64[M]")
             return bool(first > begin), bool(last + 1 < end)
-        # Days of the week on which the file never has a row are days on which nobody sells.
+        # Days of the week on which the file (almost) never has a row are days on which nobody sells.
         before, after = np.arange(begin, first), np.arange(last + np.timedelta64(1, "D"), end)
-        return bool(traded[weekday(before)].any()), bool(traded[weekday(after)].any())
+        return bool(open_on[weekday(before)].any()), bool(open_on[weekday(after)].any())
 
-    def _add_up(self) -> None:
+    def _add_up(self) -> Whole:
         rows = self.rows
         several = self._same(rows.days)
         if several.any():
@@ -256,9 +279,38 @@ class _Step:
                 "different moments, which cannot be added up to longer periods",
                 "Leave --frequency out, or import one vintage", int(rows.row[at]),
             )  # fmt: skip
+        whole = find_whole(rows, self.frequency)
         summed = _summed(rows, ~self._same(self._places))
         self.notes.append(f"{len(rows):,} rows were added up to {len(summed):,} periods of {self.frequency}.")
+        if whole.closed:
+            more = f" and {len(whole.closed) - 3:,} more" if len(whole.closed) > 3 else ""
+            self.notes.append(
+                f"Days on which a {self.naming.what} has no rows, or hardly any, count as closed, and periods as "
+                f"complete without them: {'; '.join(whole.closed[:3])}{more}."
+            )
+        if self.rules.gaps == "zero" and whole.absent.any():
+            self.notes.append(
+                f"{int(whole.absent.sum()):,} absent rows inside {int((whole.absent > 0).sum()):,} periods were taken "
+                "as zero."
+            )
         self.rows = summed
+        return whole
+
+    def _drop_incomplete(self, whole: Whole) -> None:
+        """A sum of some of its days would pass for what was sold in a period: it stays missing instead."""
+        holes = np.flatnonzero(whole.absent > 0)
+        if not len(holes):
+            return
+        at = int(holes[0])
+        parts = "months" if whole.monthly[at] else "days"
+        period = _PERIOD[self.frequency[0]]
+        name, first = self.rows.names[self.rows.series[at]], spans(self.rows.days[[at]], self.frequency)[0][0]
+        self.notes.append(
+            f"{_count(len(holes), period)} left missing, for rows inside are absent (first: {name!r}, the {period} "
+            f"from {first} has rows for {whole.expected[at] - whole.absent[at]} of {whole.expected[at]} {parts}); "
+            "if no row means no sale, give --gaps zero."
+        )
+        self.rows = self.rows.take(whole.absent == 0)
 
     def _count_gaps(self) -> None:
         steps = np.diff(self._places, prepend=0)[~self.rows.begins] - 1

@@ -7,13 +7,15 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from signals.dates import Stamps
 from signals.mapping import CONSTANT
+from signals.names import name_problem
 from signals.periods import Days
 from signals.refused import ImportRefused
-from signals.tables import Table, encode, strings
+from signals.tables import EXACT, Table, strings
 
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -70,23 +72,55 @@ class Naming:
         )
 
 
-def series_names(table: Table, column: str) -> tuple[list[str], Ints]:
+def series_names(table: Table, column: str, kind: str) -> tuple[list[str], Ints]:
     """Sorted distinct names in a column (or the one of "=Name") and each row's code; blank is the name ''."""
     if column.startswith(CONSTANT):
-        return [column[1:].strip()], np.zeros(table.data.num_rows, dtype=np.int64)
+        names = [column[1:].strip()]
+        refuse_names(table, kind, names)
+        return names, np.zeros(table.data.num_rows, dtype=np.int64)
+    _refuse_inexact(table, column)
     encoded = table.encoded(column)
     texts = strings(pc.utf8_normalize(encoded.values, form="NFC"))
     names = sorted(set(texts.tolist()))
     place = {name: code for code, name in enumerate(names)}
     lookup = np.array([place[text] for text in texts], dtype=np.int64)
-    return names, lookup[encoded.codes]
+    codes = lookup[encoded.codes]
+    refuse_names(table, kind, names, codes, column)
+    return names, codes
+
+
+def refuse_names(
+    table: Table, kind: str, names: Sequence[str], codes: Ints | None = None, column: str | None = None
+) -> None:
+    """Refuse the first name that no category or signal (`kind`) may bear, with its row where there are codes."""
+    for code, name in enumerate(names):
+        problem = name_problem(kind, name)
+        if problem is not None:
+            rows = np.flatnonzero(codes == code) if codes is not None else np.zeros(0, dtype=np.int64)
+            raise table.refusal(
+                problem[0], remedy=problem[1], column=column or name[:80], value=name[:80],
+                row=int(rows[0]) if len(rows) else None, more=max(len(rows) - 1, 0),
+            )  # fmt: skip
+
+
+def _refuse_inexact(table: Table, column: str) -> None:
+    """Codes that are floats name something only as long as they are whole and small enough to be exact."""
+    if not pa.types.is_floating(table.data.schema.field(column).type) or not table.readable(column):
+        return
+    values = np.asarray(table.data[column].cast(pa.float64()).to_numpy())
+    wrong = np.flatnonzero(np.isinf(values) | (np.abs(values) >= EXACT))
+    if len(wrong):
+        raise table.refusal(
+            f"{values[wrong[0]]:g} is no name", row=int(wrong[0]), column=column, value=f"{values[wrong[0]]:g}",
+            more=len(wrong) - 1, remedy="Write names and codes as text",
+        )  # fmt: skip
 
 
 def blank_rows(table: Table, columns: Sequence[str]) -> Mask:
     """The rows in which all of the columns are blank, as spreadsheets leave below the data."""
     blank = np.ones(table.data.num_rows, dtype=bool)
     for column in columns:
-        encoded = encode(table.data[column])
+        encoded = table.encoded(column)
         blank &= (strings(encoded.values) == "")[encoded.codes]
     return blank
 

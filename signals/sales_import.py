@@ -11,6 +11,7 @@ from signals.cadence import Cadence, spoken
 from signals.dates import Precision, parse_dates
 from signals.mapping import CATEGORY, CONSTANT, DATE, KNOWN_AT, QUANTITY, Mapper
 from signals.numbers import parse_numbers
+from signals.plausible import implausible_note
 from signals.prepared import (
     Prepared,
     Progress,
@@ -26,7 +27,7 @@ from signals.prepared import (
     texts,
     unused_note,
 )
-from signals.regular import Regular, Rules, regularise
+from signals.regular import Regular, Rules, refuse_far_future, regularise
 from signals.rows import Naming, Rows, blank_rows, series_names, utc_now, zone
 from signals.tables import Source, Table, read_table
 from signals.weeks import check_week
@@ -82,6 +83,7 @@ def prepare_sales(
     steps.next("reading dates and numbers")
     rows, precision, notes = _rows(table, mapping, dayfirst, decimal, timezone, moment)
     naming = Naming(table, "category", mapping["date"])
+    refuse_far_future(rows, rules, naming)
     steps.next("forming periods")
     cadence = find_cadence(rows, precision, frequency, week, known_categories or {}, naming)
     regular = regularise(rows, cadence.frequencies, rules, naming)
@@ -91,6 +93,7 @@ def prepare_sales(
         *cadence.notes,
         *regular.notes,
         *_remarks(rows, regular, table),
+        *implausible_note(rows, mapping["quantity"], table),
         *_new(rows.names, known_categories),
         *unused_note(table, list(mapping.values())),
     ]
@@ -104,10 +107,29 @@ def _mapping(
     table: Table, category: str | None, date: str | None, quantity: str | None, known_at: str | None
 ) -> dict[str, str]:
     mapper = Mapper(table)
+    if category is None and quantity is None:
+        _refuse_wide(mapper)
     # Moments of knowledge are dates too: by their name they are out of the way before the date is looked for.
     mapper.assign({KNOWN_AT: known_at, DATE: date, QUANTITY: quantity, CATEGORY: category})
     order = ("category", "date", "quantity", "known_at")
     return {field: mapper.chosen[field] for field in order if field in mapper.chosen}
+
+
+def _refuse_wide(mapper: Mapper) -> None:
+    """A column of numbers a category would otherwise be asked about as if one of them were the quantity."""
+    kinds = {column: mapper.kind(column) for column in mapper.free}
+    numbers = [column for column, kind in kinds.items() if kind == "number"]
+    named = mapper.by_name(CATEGORY) or mapper.by_name(QUANTITY)
+    if len(numbers) > 1 and not named and "text" not in kinds.values() and "date" in kinds.values():
+        dates = next(column for column, kind in kinds.items() if kind == "date")
+        raise mapper.table.refusal(
+            f"the table seems to have a column for each category ({', '.join(numbers[:3])}"
+            f"{', …' if len(numbers) > 3 else ''}), which is not supported for sales",
+            column=numbers[0],
+            remedy="Give a row for each category and date, in pandas: "
+            f'frame.melt({dates!r}, var_name="category", value_name="quantity"); or, if the file is about one '
+            f"category, name it and its column: --category '=Name' --quantity {numbers[0]!r}",
+        )
 
 
 def _rows(
@@ -118,7 +140,7 @@ def _rows(
     dates = parse_dates(table, mapping["date"], dayfirst, timezone)
     numbers = parse_numbers(table, mapping["quantity"], decimal)
     known = read_known_at(table, mapping.get("known_at"), dayfirst, now)
-    names, codes = series_names(table, mapping["category"])
+    names, codes = series_names(table, mapping["category"], "category")
     blank = blank_rows(table, [column for column in mapping.values() if not column.startswith(CONSTANT)])
     refuse_missing(np.isnat(dates.stamps) & ~blank, table, mapping["date"], "date")
     refuse_missing((codes == 0) & (names[0] == "") & ~blank, table, mapping["category"], "category")

@@ -20,7 +20,7 @@ from signals.prepared import (
     texts,
     unused_note,
 )
-from signals.regular import Regular, Rules, regularise
+from signals.regular import Regular, Rules, refuse_far_future, regularise
 from signals.rows import Naming, Rows, utc_now
 from signals.signal_table import Constants, Reading, read_signals
 from signals.tables import Source, read_table
@@ -82,9 +82,11 @@ def prepare_signals(
     reading = read_signals(table, columns, constants, dayfirst, decimal, moment, known_signals or {}, known_categories)
     rows, naming = reading.rows, Naming(table, "signal", reading.mapping["date"])
     steps.next("forming periods")
-    cadence = find_cadence(rows, reading.precision, frequency, week, known_signals or {}, naming)
     ahead = np.array([reading.metadata.future_known[name] for name in rows.names], dtype=bool)
-    regular = regularise(rows, cadence.frequencies, Rules(moment.date(), duplicates, gaps, False, ahead), naming)
+    rules = Rules(moment.date(), duplicates, gaps, False, ahead)
+    refuse_far_future(rows, rules, naming)
+    cadence = find_cadence(rows, reading.precision, frequency, week, known_signals or {}, naming)
+    regular = regularise(rows, cadence.frequencies, rules, naming)
     notes = [_summary(cadence, regular), *reading.notes, *cadence.notes, *order_notes(rows), *regular.notes]
     notes += [*_remarks(rows, regular, reading), *unused_note(table, reading.used)]
     steps.next("forming the batch")

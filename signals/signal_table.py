@@ -1,6 +1,7 @@
 """Reading a table of signals, long or wide: its rows, what it says about each signal, and whom each may serve."""
 
 import difflib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,13 +11,13 @@ import pandas as pd
 
 from signals.dates import Precision, parse_dates
 from signals.mapping import CATEGORY, CONSTANT, DATE, KNOWN_AT, SIGNAL, VALUE, Field, Mapper, plain
+from signals.names import EVERY
 from signals.numbers import parse_numbers
-from signals.prepared import date_notes, read_known_at, refuse_missing
+from signals.prepared import LONGEST_LAG, date_notes, read_known_at, refuse_missing
 from signals.refused import ImportRefused
-from signals.rows import Ints, Mask, Rows, blank_rows, series_names
+from signals.rows import Ints, Mask, Rows, blank_rows, refuse_names, series_names
 from signals.tables import Table, strings
 
-EVERY = "*"  # a signal that may serve every category
 _ALLOWED = {"aggregation": ("mean", "sum"), "scale": ("absolute", "window")}
 _TRUE, _FALSE = ("true", "1", "yes", "y", "t", "ja", "oui"), ("false", "0", "no", "n", "f", "nein", "non", "")
 _FIELDS = {"signal": SIGNAL, "date": DATE, "value": VALUE, "category": CATEGORY, "known_at": KNOWN_AT}
@@ -210,11 +211,12 @@ class _Reader:
         """The signals' names, sorted, and the code of each value."""
         count = self.table.data.num_rows
         if self.long:
-            names, codes = series_names(self.table, self.mapper.chosen["signal"])
+            names, codes = series_names(self.table, self.mapper.chosen["signal"], "signal")
             missing = (codes == 0) & (names[0] == "") & ~blank_rows(self.table, self.used)
             refuse_missing(missing, self.table, self.mapper.chosen["signal"], "signal")
             return names, codes
         names = sorted(column.strip() for column in self.wide)
+        refuse_names(self.table, "signal", names)
         return names, np.repeat([names.index(column.strip()) for column in self.wide], count)
 
     def categories(self, known: Collection[str] | None, filled: Mask) -> list[str] | None:
@@ -222,7 +224,7 @@ class _Reader:
         column = self.mapper.chosen.get("category")
         if column is None:
             return None
-        names, codes = series_names(self.table, column)
+        names, codes = series_names(self.table, column, "candidate")
         names = [name or EVERY for name in names]
         for code in sorted(set(codes[filled].tolist())) if known is not None else []:
             if names[code] != EVERY and names[code] not in (known or ()):
@@ -230,7 +232,7 @@ class _Reader:
                 raise self.table.refusal(
                     f"there is no category {names[code]!r}", row=int(np.flatnonzero(codes == code)[0]), column=column,
                     value=names[code], remedy=f"Did you mean {' or '.join(map(repr, near))}?" if near
-                    else "Import its sales first, or leave the category blank for every category",
+                    else f"Import sales of {names[code]!r} first, or leave the category column out",
                 )  # fmt: skip
         return [names[code] for code in codes]
 
@@ -287,11 +289,11 @@ class _Reader:
 
     def _days(self, text: str, row: int) -> float:
         number = text.removesuffix("days").removesuffix("day").strip()
-        if number.replace(".", "", 1).isdigit():
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?", number) and float(number) <= LONGEST_LAG:
             return float(number)
         raise self.table.refusal(
-            f"publication lag {text!r} is not a number of days", row=row, column=self.meta["publication_lag"],
-            value=text, remedy="Give days, 0 or more",
+            f"publication lag {text[:80]!r} is not a number of days up to {LONGEST_LAG:,}", row=row,
+            column=self.meta["publication_lag"], value=text[:80], remedy=f"Give days, 0 to {LONGEST_LAG}",
         )  # fmt: skip
 
     def _flag(self, text: str, row: int) -> bool:

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import duckdb
 import numpy as np
@@ -19,8 +20,9 @@ import pandas as pd
 from signals import schema
 from signals.home import Home, utc
 from signals.merge import latest
-from signals.publish import version_of
+from signals.publish import current_name, published_version, version_of
 from signals.sql import literal, run
+from signals.trouble import StoreDamaged, damaged_snapshot, is_damage
 
 _EVER = datetime(9999, 1, 1)
 _VALUE_COLUMNS = '"start", "end", {value}, known_at, known_basis'
@@ -69,12 +71,15 @@ class CategoryRecord:
 class _View:
     """One attached snapshot file. It closes by itself when the last read that uses it has ended."""
 
-    def __init__(self, path: Path) -> None:
-        self.version = version_of(path.name)
+    def __init__(self, home: Home, name: str) -> None:
+        self.home, self.version, self.damaged = home, version_of(name), False
         config: dict[str, str | bool | int | float | list[str]] = {"threads": 2, "memory_limit": "1GB"}
         self.connection = duckdb.connect(":memory:", config=config)
-        run(self.connection, f"ATTACH {literal(path)} AS snap (READ_ONLY)")
-        found = schema.version_of(self.connection, "snap")
+        with self._telling():
+            run(self.connection, f"ATTACH {literal(home.snapshots / name)} AS snap (READ_ONLY)")
+            found = schema.version_of(self.connection, "snap")
+        if found == 0:
+            raise damaged_snapshot(home, f"{name} is empty")
         schema.check(found)
         if found < len(schema.STEPS):
             raise schema.SchemaMismatch(
@@ -83,32 +88,50 @@ class _View:
             )
 
     def frame(self, sql: str, parameters: Sequence[object] = ()) -> pd.DataFrame:
-        with self.connection.cursor() as cursor:
+        with self._telling(), self.connection.cursor() as cursor:
             frame = cursor.execute(sql, parameters).df()
         # A column without a single text comes as object: one dtype for text, whatever the data.
         textless = [name for name, dtype in frame.dtypes.items() if isinstance(dtype, np.dtype) and dtype.kind == "O"]
         return frame.astype(dict.fromkeys(textless, "str")) if textless else frame
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        with self.connection.cursor() as cursor:
+        with self._telling(), self.connection.cursor() as cursor:
             return run(cursor, sql, parameters)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Damage shows only when a block is read, and by many errors: all of them become StoreDamaged."""
+        try:
+            yield
+        except duckdb.Error as error:
+            if not is_damage(error):
+                raise
+            self.damaged = True
+            raise damaged_snapshot(self.home, str(error)) from error
 
 
 def _open_current(home: Home) -> _View:
     while True:
+        name = current_name(home)
+        if name is None:
+            _refuse_nameless(home)
         try:
-            name = home.current.read_text(encoding="utf-8").strip()
-        except FileNotFoundError:
-            raise StoreEmpty(
-                f"nothing is stored in {home.path} yet: import sales first (groundswell import sales FILE), "
-                "or name the right folder with --home"
-            ) from None
-        try:
-            return _View(home.snapshots / name)
-        except duckdb.IOException:
-            # Between the two lines above three newer ones may have been published and this one deleted.
-            if home.current.read_text(encoding="utf-8").strip() == name:
+            return _View(home, name)
+        except StoreDamaged:
+            # Since the name was read, three newer ones may have been published and this one deleted.
+            if current_name(home) == name:
                 raise
+
+
+def _refuse_nameless(home: Home) -> NoReturn:
+    if home.current.exists():
+        raise damaged_snapshot(home, f"{home.current.name} names no snapshot")
+    if home.database.exists() and any(home.snapshots.glob("snap-*.duckdb")):
+        raise damaged_snapshot(home, f"{home.current.name} is missing")
+    raise StoreEmpty(
+        f"nothing is stored in {home.path} yet: import sales first (groundswell import sales FILE), "
+        "or name the right folder with --home"
+    )
 
 
 class Snapshot:
@@ -130,13 +153,17 @@ class Snapshot:
         return self._view.version
 
     def refresh(self) -> bool:
-        """Move to the newest published snapshot; True if it was a newer one. Reads under way finish on the old one."""
-        if version_of(self._home.current.read_text(encoding="utf-8").strip()) <= self._view.version:
+        """Move to the newest published snapshot; True if it was a newer one. Reads under way finish on the old one.
+
+        One that turned out damaged is opened anew, for it may have been published afresh under the same name. A CURRENT
+        that names nothing is no reason to leave a sound snapshot: whoever publishes next mends it.
+        """
+        if not self._view.damaged and published_version(self._home) <= self._view.version:
             return False
         with self._refreshing:
             view = _open_current(self._home)
             moved = view.version > self._view.version
-            if moved:
+            if moved or self._view.damaged:
                 self._view = view
             return moved
 
@@ -241,7 +268,7 @@ class Snapshot:
 
 
 def open_snapshot(home: Path) -> Snapshot:
-    """The newest published snapshot of a home; raises StoreEmpty before the first import."""
+    """The newest published snapshot of a home; raises StoreEmpty before the first import, and StoreDamaged."""
     return Snapshot(home)
 
 
@@ -289,8 +316,10 @@ def _refuse_unknown(view: _View, names: Sequence[str]) -> None:
 
 def _near(view: _View, kind: str, name: str) -> list[str]:
     names = [str(row[0]) for row in view.rows(f"SELECT DISTINCT {kind} FROM snap.{kind} ORDER BY 1")]
-    folded = {known.casefold(): known for known in names}
-    return [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=3)]
+    folded, wanted = {known.casefold(): known for known in names}, name.casefold().strip()
+    holding = sorted((known for known in folded if wanted in known), key=len) if len(wanted) > 2 else []
+    alike = difflib.get_close_matches(wanted, folded, n=3)
+    return [folded[match] for match in dict.fromkeys([*holding, *alike])][:3]
 
 
 def _unknown(kind: str, name: str, near: Sequence[str]) -> str:

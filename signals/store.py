@@ -22,7 +22,7 @@ from signals.batch import AppendResult, Batch, BatchRefused, to_arrow
 from signals.home import Home, utc
 from signals.inbox import hand_over, receipt
 from signals.lock import StoreBusy, ingest_lock
-from signals.publish import clean, published_version, write_snapshot
+from signals.publish import clean, is_intact, newest_version, published_version, write_snapshot
 from signals.snapshot import (
     CategoryRecord,
     Snapshot,
@@ -33,13 +33,24 @@ from signals.snapshot import (
     open_snapshot,
 )
 from signals.sql import run
+from signals.trouble import (
+    DiskFull,
+    StoreDamaged,
+    damaged_database,
+    is_broken,
+    is_damage,
+    is_full,
+    space_needed,
+)
 
 __all__ = [
     "AppendResult",
     "Batch",
     "BatchRefused",
     "CategoryRecord",
+    "DiskFull",
     "HandOverPending",
+    "PublishFailed",
     "Snapshot",
     "Store",
     "StoreBusy",
@@ -49,6 +60,7 @@ __all__ = [
     "UnknownSignal",
     "VersionNotPublished",
     "hand_over",
+    "open_mended",
     "open_snapshot",
     "receipt",
     "submit",
@@ -63,8 +75,15 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {"threads": 2, "memo
 UNFIT = (duckdb.DataError, duckdb.IntegrityError, duckdb.OutOfMemoryException)
 
 
-class StoreDamaged(RuntimeError):
-    """The database is missing, unreadable or older than what was published; the message says how to restore it."""
+class PublishFailed(RuntimeError):
+    """The batch is stored, as `result` says, but readers do not see it yet, for it could not be published."""
+
+    def __init__(self, result: AppendResult, error: Exception) -> None:
+        self.result = result
+        super().__init__(
+            f"the data IS stored, as data version {result.data_version}, but could not be published: {error}. It will "
+            "be visible after the next publish, by any import or a start of groundswell serve; do not send it again"
+        )
 
 
 class HandOverPending(TimeoutError):
@@ -88,35 +107,30 @@ class Store:
 
     @classmethod
     @contextmanager
-    def open(cls, home: Path) -> Iterator[Store]:
+    def open(cls, home: Path, timeout: float = 0.0) -> Iterator[Store]:
         """Own the home until the block ends, creating or migrating what is needed.
 
-        Raises StoreBusy, StoreDamaged or SchemaMismatch.
+        Waits up to `timeout` seconds while another process owns it, such as an import that will soon have ended.
+        Raises StoreBusy, StoreDamaged, DiskFull or SchemaMismatch.
         """
         place = Home(Path(home))
-        place.create()
-        with ingest_lock(place.lock):
-            clean(place)
-            published = published_version(place)
-            if published and not place.database.exists():
-                raise _damaged(place, "is missing")
-            connection = _connect(place)
+        with space_needed(place, "so the store cannot be opened"):
+            place.create()
+        with ingest_lock(place.lock, timeout):
+            with space_needed(place, "so the store cannot be opened"):
+                store = cls(place, _open_database(place))
             try:
-                schema.upgrade(connection, "ingest")
-                store = cls(place, connection)
-                if store.data_version < published:
-                    raise _damaged(place, f"is at version {store.data_version}, older than what was published")
                 yield store
             finally:
-                connection.close()
+                store._connection.close()
 
     @property
     def data_version(self) -> int:
         """The number of the last batch that changed something; 0 for an empty store."""
-        return int(run(self._connection, "SELECT coalesce(max(recorded), 0) FROM batch")[0][0])
+        return _version(self._connection)
 
     def append(self, batch: Batch, now: datetime | None = None) -> AppendResult:
-        """Store a batch in one transaction, all of it or, with BatchRefused, nothing.
+        """Store a batch in one transaction, all of it or, with BatchRefused, DiskFull or StoreDamaged, nothing.
 
         `now` (default: the clock) is the moment at which undated changes became known.
         """
@@ -124,10 +138,14 @@ class Store:
         return self._append(batch, inbox.new_ticket(moment), moment)
 
     def publish(self) -> int:
-        """Write the snapshot that readers use, if anything is new, and return the published data version."""
-        version = self.data_version
-        if version > published_version(self._home):
-            write_snapshot(self._connection, self._home, version)
+        """Write the snapshot that readers use, if anything is new or the present one is damaged; its data version.
+
+        Raises DiskFull, after which readers have the snapshot that they had.
+        """
+        with self._telling("so nothing was published"):
+            version = self.data_version
+            if version and (version > published_version(self._home) or not is_intact(self._home)):
+                write_snapshot(self._connection, self._home, version)
         return version
 
     def drain_inbox(self) -> list[AppendResult]:
@@ -156,10 +174,27 @@ class Store:
         return self._append(batch, ticket, min(handed_over, utc(None)))
 
     def _append(self, batch: Batch, ticket: str, now: datetime) -> AppendResult:
+        with self._telling("so nothing of the batch was stored"):
+            return self._merge_or_refuse(batch, ticket, now)
+
+    @contextmanager
+    def _telling(self, outcome: str) -> Iterator[None]:
+        """Errors of the disk and of the database file as DiskFull and StoreDamaged: they are no fault of a batch."""
+        with space_needed(self._home, outcome):
+            try:
+                yield
+            except duckdb.Error as error:
+                if not is_broken(error):
+                    raise
+                raise damaged_database(self._home, f"cannot be used ({error})") from error
+
+    def _merge_or_refuse(self, batch: Batch, ticket: str, now: datetime) -> AppendResult:
         started = utc(None)
         try:
             return self._merge(batch, ticket, now, started)
         except (BatchRefused, *UNFIT) as error:
+            if is_full(error):
+                raise
             reason = str(error) if isinstance(error, BatchRefused) else f"the database cannot store the batch: {error}"
             self._log(batch, started, 0, AppendResult(ticket, self.data_version, 0, 0, 0), "refused", reason)
             if isinstance(error, BatchRefused):
@@ -215,16 +250,23 @@ def submit(home: Path, batch: Batch, timeout: float = 60.0) -> AppendResult:
 
     With nobody at work this takes the lock, appends and publishes. Otherwise it leaves the batch in the inbox and
     waits up to `timeout` seconds for the owner's receipt and for the snapshot that contains the batch, or does the
-    work itself as soon as the lock is free. Raises BatchRefused, or HandOverPending when there is no answer in time.
+    work itself as soon as the lock is free. Raises BatchRefused; HandOverPending when there is no answer in time;
+    DiskFull when nothing was stored; PublishFailed when it was stored but readers cannot see it yet.
     """
     try:
         with Store.open(home) as store:
             store.drain_inbox()
-            result = store.append(batch)
-            store.publish()
-            return result
+            return _published(store, store.append(batch))
     except StoreBusy as busy:
         return _wait(Path(home), hand_over(home, batch), timeout, busy)
+
+
+def _published(store: Store, result: AppendResult) -> AppendResult:
+    try:
+        store.publish()
+    except (DiskFull, OSError, duckdb.Error) as error:
+        raise PublishFailed(result, error) from error
+    return result
 
 
 def _wait(home: Path, ticket: str, timeout: float, busy: StoreBusy) -> AppendResult:
@@ -236,7 +278,9 @@ def _wait(home: Path, ticket: str, timeout: float, busy: StoreBusy) -> AppendRes
         try:
             with Store.open(home) as store:
                 store.drain_inbox()
-                store.publish()
+                result = receipt(home, ticket)
+                assert result is not None  # the owner has just answered every ticket
+                return _published(store, result)
         except StoreBusy as still_busy:
             busy = still_busy
             if time.monotonic() > deadline:
@@ -246,24 +290,59 @@ def _wait(home: Path, ticket: str, timeout: float, busy: StoreBusy) -> AppendRes
             time.sleep(0.05)
 
 
+def open_mended(home: Path, timeout: float = 10.0) -> Snapshot:
+    """As `open_snapshot`, but where the snapshot is damaged and the store is sound it is first published afresh.
+
+    For those who may write, such as an import, which reads what is known before it adds to it: each block of the
+    snapshot is read. Waits up to `timeout` seconds for the store; raises StoreEmpty, StoreDamaged, StoreBusy.
+    """
+    place = Home(Path(home))
+    try:
+        snapshot = open_snapshot(home)
+        if is_intact(place):
+            return snapshot
+    except StoreDamaged:
+        if not place.database.exists():
+            raise
+    with Store.open(home, timeout) as store:
+        store.publish()
+    return open_snapshot(home)
+
+
+def _open_database(home: Home) -> duckdb.DuckDBPyConnection:
+    """The database of a home whose lock is held, checked against what was published."""
+    clean(home)
+    newest = newest_version(home)
+    if newest and not home.database.exists():
+        raise damaged_database(home, "is missing")
+    connection = _connect(home)
+    try:
+        schema.upgrade(connection, "ingest")
+        found = _version(connection)
+        if found < newest:
+            raise damaged_database(home, f"is at version {found}, older than what was published")
+    except duckdb.Error as error:
+        connection.close()
+        if not is_broken(error):
+            raise
+        raise damaged_database(home, f"cannot be read ({error})") from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def _connect(home: Home) -> duckdb.DuckDBPyConnection:
     """Open the writable database. Nothing else in this process may open that file: DuckDB's lock would be lost."""
     try:
         return duckdb.connect(home.database, config=SETTINGS)
-    except duckdb.IOException as error:
+    except duckdb.Error as error:
         if "onflicting lock" in str(error):
             raise StoreBusy(home.path, None) from error
-        raise _damaged(home, f"cannot be read ({error})") from error
-    except duckdb.Error as error:
-        raise _damaged(home, f"cannot be read ({error})") from error
+        if not is_damage(error):
+            raise
+        raise damaged_database(home, f"cannot be read ({error})") from error
 
 
-def _damaged(home: Home, what: str) -> StoreDamaged:
-    snapshots = sorted(home.snapshots.glob("snap-*.duckdb"))
-    remedy = (
-        f"to go on from the last published version, move it and {home.database.name}.wal aside and copy "
-        f"{snapshots[-1]} to {home.database}: a snapshot holds all that was stored up to its version"
-        if snapshots
-        else "restore it from a backup, or choose another --home"
-    )
-    return StoreDamaged(f"{home.database} {what}; {remedy}")
+def _version(connection: duckdb.DuckDBPyConnection) -> int:
+    return int(run(connection, "SELECT coalesce(max(recorded), 0) FROM batch")[0][0])

@@ -7,7 +7,7 @@ import codecs
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,9 @@ Source = Path | str | pd.DataFrame
 
 _DELIMITERS = ",;\t|"
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
+_NO_NUL = "Take it out: it is no text, and other programs would cut the value off there"
+EXACT = 2.0**53  # beyond it a float no longer tells neighbouring whole numbers apart
 _NOT_CSV = {
     b"PK\x03\x04": "an Excel workbook or a zip archive",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
@@ -64,9 +67,24 @@ class Table:
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind))
 
+    def readable(self, column: str) -> bool:
+        """Whether the values are text, numbers, dates or flags, and not bytes, lists or structures."""
+        kind = self.data.schema.field(column).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        return not (pa.types.is_nested(kind) or pa.types.is_float16(kind) or any(is_a(kind) for is_a in _BYTES))
+
     def encoded(self, column: str) -> Encoded:
-        """The column as text: codes and distinct trimmed values."""
+        """The column as text: codes and distinct trimmed values; refused if it holds something else."""
+        if not self.readable(column):
+            raise self.refusal(
+                f"values of type {self.data.schema.field(column).type} cannot be read",
+                column=column, value=self.shown(column, 0), row=0, remedy="Turn them into text, numbers or dates",
+            )  # fmt: skip
         return encode(self.data[column])
+
+    def shown(self, column: str, row: int) -> str:
+        """A value as a message shows it."""
+        return str(self.data[column][row].as_py())[:80]
 
     def line(self, row: int) -> int:
         """The 1-based line of the file on which data row `row` (from 0) begins; of a frame, the 1-based row."""
@@ -102,9 +120,10 @@ def encode(column: pa.ChunkedArray) -> Encoded:
 
 def _as_text(values: pa.Array) -> pa.StringArray:
     if pa.types.is_floating(values.type):
-        whole = pc.all(pc.equal(pc.fill_null(values, 0), pc.floor(pc.fill_null(values, 0)))).as_py()
+        filled = pc.fill_null(values, 0)
+        whole = pc.and_(pc.equal(filled, pc.floor(filled)), pc.less(pc.abs(filled), EXACT))
         # Codes such as 1000 become floats where a frame has a blank among them.
-        values = pc.cast(values, pa.int64()) if whole else values
+        values = pc.cast(values, pa.int64()) if pc.all(whole).as_py() else values
     return pc.cast(values, pa.string())
 
 
@@ -118,6 +137,10 @@ def read_table(source: Source) -> Table:
     if isinstance(source, pd.DataFrame):
         return _from_frame(source)
     path = Path(source)
+    if path.exists() and not path.is_file():  # to read a pipe or a device may never end
+        raise ImportRefused(
+            f"{str(path)!r} is not a regular file", value=str(path), remedy="Give the path of a CSV or Parquet file"
+        )
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -155,7 +178,8 @@ def _frame_column(series: pd.Series, name: str) -> pa.Array:
 def _from_parquet(raw: bytes, path: Path) -> Table:
     try:
         data = pq.read_table(pa.BufferReader(raw))
-    except pa.ArrowException as error:
+        data.validate(full=True)
+    except (pa.ArrowException, OSError) as error:  # Arrow tells of damaged pages by OSError
         raise ImportRefused(
             f"{path.name} begins like a Parquet file but cannot be read: {error}", remedy="Write the file again"
         ) from error
@@ -165,6 +189,9 @@ def _from_parquet(raw: bytes, path: Path) -> Table:
 
 def _from_csv(raw: bytes, name: str) -> Table:
     text, notes = _decode(raw, name)
+    if (nul := text.find(b"\0")) >= 0:
+        line = text.count(b"\n", 0, nul) + 1
+        raise ImportRefused(f"the line holds a NUL byte, in {name}", row=line, remedy=_NO_NUL)
     delimiter = _sniff(text)
     records = _records(text, delimiter)
     try:
@@ -230,9 +257,8 @@ def _decode(raw: bytes, name: str) -> tuple[bytes, tuple[str, ...]]:
     for bom, encoding in _BOMS:
         if raw.startswith(bom):
             return _transcode(raw[len(bom) :], encoding, name), ()
-    if b"\0" in raw[:1000]:
-        little = raw[1:1000:2].count(0) >= raw[0:1000:2].count(0)
-        return _transcode(raw, "utf-16-le" if little else "utf-16-be", name), ()
+    if (unmarked := _utf_16(raw[:1000])) is not None:
+        return _transcode(raw, unmarked, name), ()
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -240,6 +266,14 @@ def _decode(raw: bytes, name: str) -> tuple[bytes, tuple[str, ...]]:
         text = raw.decode("cp1252", errors="ignore") if _is_cp1252(raw) else raw.decode("latin-1")
         return text.encode(), (f"{name} is not UTF-8 and was read as Windows-1252 (Western European).",)
     return raw, ()
+
+
+def _utf_16(sample: bytes) -> str | None:
+    """The byte order of UTF-16 without a mark: the digits and delimiters of a table leave every other byte zero."""
+    even, odd = sample[0::2].count(0), sample[1::2].count(0)
+    if 4 * (even + odd) < len(sample) or 10 * min(even, odd) > max(even, odd):
+        return None
+    return "utf-16-le" if odd > even else "utf-16-be"
 
 
 def _is_cp1252(raw: bytes) -> bool:
@@ -291,7 +325,26 @@ def _looks_like_value(text: str) -> bool:
 def _with_rows(table: Table) -> Table:
     if table.data.num_rows == 0:
         raise ImportRefused(f"{table.name} has no rows", remedy="Give at least one row")
+    table = replace(table, data=_bytes_as_text(table.data))
+    for column in table.columns:
+        if table.is_text(column):
+            nul = np.asarray(pc.fill_null(pc.match_substring(pc.cast(table.data[column], pa.string()), "\0"), False))
+            if nul.any():
+                row = int(nul.argmax())
+                value = table.shown(column, row)
+                raise table.refusal(f"{value!r} holds a NUL byte", row=row, column=column, value=value, remedy=_NO_NUL)
     return table
+
+
+def _bytes_as_text(data: pa.Table) -> pa.Table:
+    """Columns of bytes that are UTF-8, as some writers leave text, as text."""
+    for index, field_ in enumerate(data.schema):
+        if any(is_a(field_.type) for is_a in _BYTES):
+            try:
+                data = data.set_column(index, field_.name, pc.cast(data[field_.name], pa.string()))
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                continue  # refused when something is to be read from it
+    return data
 
 
 def strings(values: pa.Array | Any) -> npt.NDArray[np.object_]:

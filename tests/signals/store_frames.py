@@ -24,7 +24,7 @@ def sales(quantities: Sequence[float | None], category: str = "Shoes", skip: int
     return pd.DataFrame({"category": category, **columns})
 
 
-def observations(values: Sequence[float | None], signal: str = "trend", skip: int = 0, **more: object) -> pd.DataFrame:
+def observations(values: Sequence[float | None], signal: str = "rain", skip: int = 0, **more: object) -> pd.DataFrame:
     columns = {**periods(len(values), skip), "value": pd.array(list(values), dtype="Float64"), **more}
     return pd.DataFrame({"signal": signal, **columns})
 
@@ -34,7 +34,7 @@ def categories(*names: str, **more: object) -> pd.DataFrame:
 
 
 def signals(*names: str, **more: object) -> pd.DataFrame:
-    return pd.DataFrame({"signal": list(names) or ["trend"], **more})
+    return pd.DataFrame({"signal": list(names) or ["rain"], **more})
 
 
 def batch(sales: pd.DataFrame | None = None, **more: object) -> Batch:

@@ -117,9 +117,9 @@ def test_a_signal_scaled_by_its_window_is_read_as_one_window(tmp_path: Path) -> 
         batch(signals=signals(scale="window"), observations=pull([50, 100, 80], "one", first)),
         batch(observations=pull([25, 20], "two", second, skip=2)),
     )
-    assert list(snapshot.observations(["trend"])["value"]) == [25, 20]
-    assert list(snapshot.observations(["trend"], as_of=datetime(2026, 3, 2))["value"]) == [50, 100, 80]
-    assert list(snapshot.observations(["trend"], data_version=1)["value"]) == [50, 100, 80]
+    assert list(snapshot.observations(["rain"])["value"]) == [25, 20]
+    assert list(snapshot.observations(["rain"], as_of=datetime(2026, 3, 2))["value"]) == [50, 100, 80]
+    assert list(snapshot.observations(["rain"], data_version=1)["value"]) == [50, 100, 80]
 
 
 def test_refresh_moves_forward_and_reads_are_not_blocked_by_the_owner(tmp_path: Path) -> None:
@@ -175,12 +175,12 @@ def test_a_snapshot_deleted_between_reading_its_name_and_opening_it(
     original = snapshot_module._View
     opened: list[str] = []
 
-    def late(path: Path) -> object:
+    def late(home: Home, name: str) -> object:
         if not opened:
             for quantity in range(2, 6):
                 append(tmp_path, batch(sales([quantity])))
-        opened.append(path.name)
-        return original(path)
+        opened.append(name)
+        return original(home, name)
 
     monkeypatch.setattr(snapshot_module, "_View", late)
     assert open_snapshot(tmp_path).data_version == 5

@@ -171,11 +171,11 @@ def test_contradictory_metadata_is_refused(tmp_path: Path, rows: pd.DataFrame, m
 
 
 def test_candidates_must_name_what_exists(tmp_path: Path) -> None:
-    pairs = pd.DataFrame({"category": ["*", "Shoes"], "signal": ["trend", "weather"]})
+    pairs = pd.DataFrame({"category": ["*", "Shoes"], "signal": ["rain", "weather"]})
     with Store.open(tmp_path) as store:
         with pytest.raises(BatchRefused, match="candidates: signal 'weather'"):
-            store.append(batch(sales([1]), signals=signals("trend"), candidates=pairs), NOW)
-        both = signals("trend", "weather")
+            store.append(batch(sales([1]), signals=signals("rain"), candidates=pairs), NOW)
+        both = signals("rain", "weather")
         assert store.append(batch(sales([1]), signals=both, candidates=pairs), NOW).data_version == 1
         assert store.append(batch(candidates=pairs), NOW).data_version == 1
 

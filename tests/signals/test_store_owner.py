@@ -18,6 +18,7 @@ from signals.home import Home
 from signals.publish import published_version
 from signals.store import (
     BatchRefused,
+    DiskFull,
     HandOverPending,
     Store,
     StoreBusy,
@@ -151,7 +152,7 @@ def test_errors_of_the_disk_are_not_taken_for_errors_of_the_batch(
     ticket = hand_over(tmp_path, batch(sales([1])))
     with Store.open(tmp_path) as store:
         monkeypatch.setattr("signals.merge.add", failing(duckdb.IOException("No space left on device")))
-        with pytest.raises(duckdb.IOException):
+        with pytest.raises(DiskFull, match="nothing of the batch was stored"):
             store.drain_inbox()
         assert receipt(tmp_path, ticket) is None
         monkeypatch.undo()
