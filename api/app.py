@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -41,6 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.snapshots = Snapshots(settings.home)
+    app.state.forecasting = CapacityLimiter(_at_once(settings))
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestId)
     errors.install(app)
@@ -49,6 +52,14 @@ def create_app(settings: Settings) -> FastAPI:
     _add_docs(app)
     _document_problems(app)
     return app
+
+
+def _at_once(settings: Settings) -> int:
+    """How many forecasts this worker makes at once; the others wait in the order in which they came.
+
+    Each takes a core, and up to 700 MB where history and horizon are long: more at once would only take more memory.
+    """
+    return settings.max_concurrent_forecasts or max(1, (os.cpu_count() or 1) // settings.workers)
 
 
 def _add_docs(app: FastAPI) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import click
 
 from api.commands import forecasts, imports, listings, running
-from api.commands.common import Failed, Misused
+from api.commands.common import Failed, Home, Misused, take_home
+
+HOME_HELP = "Directory of the store; default: GROUNDSWELL_HOME or data/home."
 
 
 class Commands(click.Group):
@@ -34,10 +35,11 @@ def _expected() -> tuple[type[Exception], ...]:
     from signals.batch import BatchRefused
     from signals.refused import ImportRefused
     from signals.schema import SchemaMismatch
-    from signals.store import StoreBusy, StoreDamaged, StoreEmpty, UnknownCategory
+    from signals.store import DiskFull, PublishFailed, StoreBusy, StoreDamaged, StoreEmpty, UnknownCategory
 
     refusals = (ForecastError, ImportRefused, BatchRefused, SettingError, ServeError, UnknownCategory)
-    return (*refusals, StoreBusy, StoreDamaged, StoreEmpty, SchemaMismatch, OSError, duckdb.IOException)
+    store = (DiskFull, PublishFailed, StoreBusy, StoreDamaged, StoreEmpty, SchemaMismatch)
+    return (*refusals, *store, OSError, duckdb.IOException)
 
 
 def _told(error: Exception) -> Failed:
@@ -54,25 +56,30 @@ def _told(error: Exception) -> Failed:
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-@click.option(
-    "--home",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Directory of the store; default: GROUNDSWELL_HOME or data/home.",
-)
+@click.option("--home", type=Home(), expose_value=False, callback=take_home, is_eager=True, help=HOME_HELP)
 @click.version_option(version("groundswell"), prog_name="groundswell")
 @click.pass_context
-def cli(ctx: click.Context, home: Path | None) -> None:
+def cli(ctx: click.Context) -> None:
     """Forecast sales per product category, with the outside signals that help.
 
     Exit codes: 0 done, 1 failed, 2 wrong use.
     """
-    ctx.obj = home
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
 
+def _add(group: click.Group, command: click.Command) -> None:
+    """Add a command, with `--home` after it as well as before it."""
+    group.add_command(command)
+    for leaf in command.commands.values() if isinstance(command, click.Group) else [command]:
+        if not any(parameter.name == "home" for parameter in leaf.params):
+            leaf.params.append(
+                click.Option(["--home"], type=Home(), expose_value=False, callback=take_home, help=HOME_HELP)
+            )
+
+
 for command in (*imports.COMMANDS, *forecasts.COMMANDS, *listings.COMMANDS, *running.COMMANDS):
-    cli.add_command(command)
+    _add(cli, command)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ Our problems:
     UnknownCategory          404, near matches
     VersionNotPublished      422
     StoreEmpty               503, how to import
+    StoreDamaged             503, how to restore
     anything else            500, no detail but the request id; the log has the rest
 """
 
@@ -24,7 +25,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from forecast import ForecastError
-from signals.store import StoreEmpty, UnknownCategory, VersionNotPublished
+from signals.store import StoreDamaged, StoreEmpty, UnknownCategory, VersionNotPublished
 
 log = logging.getLogger("groundswell")
 
@@ -51,6 +52,12 @@ class Problem(HTTPException):
     def __init__(self, status: int, code: str, detail: str, **members: Any) -> None:
         super().__init__(status, detail)
         self.code, self.members = code, members
+
+
+def invalid_field(field: str, value: object, allowed: str, message: str) -> Problem:
+    """The problem of one field that validation does not know of: a limit that is a setting, a doubled name."""
+    row = {"field": field, "value": _short(value), "allowed": allowed, "message": message}
+    return Problem(422, "invalid-request", message, errors=[row])
 
 
 def problem_body(status: int, code: str, detail: str, request: Request, members: Mapping[str, Any]) -> bytes:
@@ -82,6 +89,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(UnknownCategory, _unknown_category)
     app.add_exception_handler(VersionNotPublished, _version_not_published)
     app.add_exception_handler(StoreEmpty, _store_empty)
+    app.add_exception_handler(StoreDamaged, _store_damaged)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -118,7 +126,9 @@ def _field_error(item: Mapping[str, Any]) -> dict[str, str]:
     """One validation error as field, value, allowed; `loc` begins with body, query or path."""
     field = ".".join(str(part) for part in item["loc"][1:] or item["loc"])
     value = "" if item["type"] == "missing" else _short(item.get("input"))
-    return {"field": field, "value": value, "allowed": _allowed(item), "message": item["msg"]}
+    allowed = _allowed(item)
+    message = allowed if item["type"] == "value_error" else item["msg"]  # pydantic puts "Value error" before it
+    return {"field": field, "value": value, "allowed": allowed, "message": message}
 
 
 def _allowed(item: Mapping[str, Any]) -> str:
@@ -153,6 +163,11 @@ async def _version_not_published(request: Request, error: Exception) -> Response
 
 async def _store_empty(request: Request, error: Exception) -> Response:
     return problem_response(request, 503, "store-empty", str(error), {"Retry-After": "5"})
+
+
+async def _store_damaged(request: Request, error: Exception) -> Response:
+    log.error("request %s: %s", request.scope["state"].get("request_id", ""), error)
+    return problem_response(request, 503, "store-damaged", str(error))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

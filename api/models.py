@@ -16,10 +16,19 @@ from pydantic import (
     model_validator,
 )
 
+from api.moments import is_date, is_moment
+from forecast.engines import names
 
-def _text(value: object) -> object:
-    if not isinstance(value, str):  # pydantic would read a number as seconds since 1970
-        raise ValueError("text in ISO 8601")
+
+def _date(value: object) -> object:
+    if not isinstance(value, str) or not is_date(value):  # pydantic would read a number as seconds since 1970
+        raise ValueError("a date in ISO 8601, such as 2026-11-29")
+    return value
+
+
+def _moment(value: object) -> object:
+    if not isinstance(value, str) or not is_moment(value):
+        raise ValueError("a moment in ISO 8601 with its offset, such as 2026-11-23T09:00:00Z")
     return value
 
 
@@ -33,11 +42,11 @@ Number = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=-LARGEST, le=L
 Count = Annotated[int, Strict()]
 Flag = Annotated[bool, Strict()]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-Day = Annotated[dt.date, BeforeValidator(_text), Field(ge=FIRST, le=LAST)]
+Day = Annotated[dt.date, BeforeValidator(_date), Field(ge=FIRST, le=LAST)]
 Frequency = Literal["D", "W-MON", "W-TUE", "W-WED", "W-THU", "W-FRI", "W-SAT", "W-SUN", "MS", "QS"]
 Moment = Annotated[
     AwareDatetime,
-    BeforeValidator(_text),
+    BeforeValidator(_moment),
     Field(ge=dt.datetime.combine(FIRST, dt.time(), dt.UTC), le=dt.datetime.combine(LAST, dt.time(), dt.UTC)),
     AfterValidator(_utc),
 ]
@@ -78,7 +87,7 @@ class ForecastRequest(Request):
     history: Values | None = Field(None, description="sales given inline, instead of those of the store")
     signals: list[InlineSignal] = Field([], description="candidate signals given inline; only with `history`")
     horizon: Count = Field(ge=1, description="periods to forecast, counted from the moment of forecasting")
-    engine: Name = Field("fast", description="the engine", examples=["fast", "seasonal_naive"])
+    engine: Name = Field("fast", description=f"the engine: {', '.join(names())}", examples=names())
     levels: list[Annotated[int, Strict(), Field(ge=1, le=99)]] = Field(
         [80, 95], min_length=1, max_length=10, description="levels of the prediction intervals, in per cent"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import logging.config
+import math
 import multiprocessing
 import os
 import signal
@@ -22,7 +23,9 @@ from api.settings import Settings
 log = logging.getLogger("groundswell")
 
 BUSY = "busy"
+FAILED = "failed"
 READY = "ready"
+PATIENCE_SECONDS = 5.0  # for an import that has the home when `serve` starts
 START_SECONDS = 120.0
 LONGEST_PAUSE = 30.0
 STABLE_SECONDS = 60.0
@@ -113,10 +116,11 @@ def serve(settings: Settings, *, without_auth: bool = False) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with _bind(settings.host, settings.port) as listener:
-        ingest = Child("ingest", _ingest, settings)
+        ingest = Child("ingest", _ingest, settings, (PATIENCE_SECONDS,))
         workers = [Child(f"api-{i + 1}", _work, settings, (listener,)) for i in range(settings.workers)]
         try:
             _start(ingest, workers, stop)
+            ingest.extra = (math.inf,)  # the home is ours: started again, it waits for imports that came in between
             if not stop.is_set():
                 log.info("serving http://%s:%d/docs, home %s", settings.host, settings.port, settings.home)
             while not stop.wait(0.2):
@@ -136,6 +140,8 @@ def _start(ingest: Child, workers: list[Child], stop: threading.Event) -> None:
             f"the home {ingest.settings.home} is taken by process {owner}, another `groundswell serve` or an import: "
             "end it or wait for it, or choose another --home"
         )
+    if said is not None and said.startswith(FAILED):
+        raise ServeError(said.removeprefix(FAILED).strip())
     for worker in workers:
         worker.start()
     silent = [child.name for child in workers if child.wait_ready(stop) != READY] + ([] if said else [ingest.name])
@@ -180,18 +186,25 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _ingest(settings: Settings, report: Connection) -> None:
+def _ingest(settings: Settings, report: Connection, patience: float) -> None:
     from api.ingest import run_ingest
-    from signals.store import StoreBusy
+    from signals.schema import SchemaMismatch
+    from signals.store import DiskFull, StoreBusy, StoreDamaged
 
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     _as_child(settings)
     try:
-        run_ingest(settings.home, settings.publish_seconds, stop, lambda: report.send(READY))
+        run_ingest(settings.home, settings.publish_seconds, stop, lambda: report.send(READY), patience=patience)
     except StoreBusy as error:
+        if stop.is_set():
+            return
         report.send(f"{BUSY} {error.pid or ''}")
         log.error("the home is taken by process %s", error.pid)
+        raise SystemExit(1) from None
+    except (StoreDamaged, SchemaMismatch, DiskFull) as error:
+        report.send(f"{FAILED} {error}")
+        log.error("%s", error)
         raise SystemExit(1) from None
 
 

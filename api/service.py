@@ -11,10 +11,22 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from forecast import Backtest, Forecast, backtest, forecast
+from api.moments import CLOCKS_DIFFER, parse
+from forecast import Backtest, Forecast, ForecastError, OptionError, backtest, forecast
 from signals.store import CategoryRecord, Snapshot
 
+AsOf = str | dt.date | dt.datetime | None  # pd.Timestamp is a datetime; without an offset it is UTC
 MAX_NOWCAST_DAYS = 92  # one quarter: the longest period that can be missing while sales still arrive on time
+
+
+class NothingKnownError(ForecastError):
+    """At the moment that was asked for, nothing of the category's sales was known."""
+
+    def __init__(self, category: str, moment: dt.datetime, first: pd.Timestamp | None) -> None:
+        since = f"its first sales became known on {_told(first)}" if first is not None else "it has no sales"
+        remedy = f"from {_told(first)} on" if first is not None else "after its sales were imported"
+        super().__init__("as_of", _told(moment), f"a moment {remedy}")
+        self.args = (f"nothing was known of {category} by {_told(moment)}; {since}",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +46,7 @@ def forecast_category(
     category: str,
     horizon: int,
     *,
-    as_of: dt.datetime | None = None,
+    as_of: AsOf = None,
     data_version: int | None = None,
     engine: str = "fast",
     levels: Sequence[int] = (80, 95),
@@ -69,7 +81,7 @@ def backtest_category(
     horizon: int,
     *,
     origins: int | None = None,
-    as_of: dt.datetime | None = None,
+    as_of: AsOf = None,
     data_version: int | None = None,
     engine: str = "fast",
     levels: Sequence[int] = (80, 95),
@@ -124,7 +136,7 @@ def read_inputs(
     category: str,
     horizon: int,
     *,
-    as_of: dt.datetime | None = None,
+    as_of: AsOf = None,
     data_version: int | None = None,
     from_origin: bool = False,
     max_nowcast_days: int = MAX_NOWCAST_DAYS,
@@ -132,8 +144,10 @@ def read_inputs(
     """Read what a forecast of one category needs (see `forecast_category`)."""
     version = snapshot.data_version if data_version is None else data_version  # one state for all reads
     record = snapshot.category(category, version)
-    moment = _utc_naive(as_of or dt.datetime.now(dt.UTC))
+    moment = moment_of(as_of) or _now()
     sales = snapshot.sales(category, moment, version, vintages=True)
+    if sales.empty:
+        raise NothingKnownError(category, moment, _first_known(snapshot, category, version))
     observations = _observations(snapshot, category, moment, version)
     gap = _gap(sales, record, moment)
     stale = gap.days > max_nowcast_days
@@ -149,21 +163,21 @@ def read_inputs(
 
 
 def history_frame(
-    snapshot: Snapshot, category: str, *, as_of: dt.datetime | None = None, data_version: int | None = None
+    snapshot: Snapshot, category: str, *, as_of: AsOf = None, data_version: int | None = None
 ) -> pd.DataFrame:
     """Sales of one category as `forecast()` takes them: `ds, y, known_at`, one row a vintage."""
-    sales = snapshot.sales(category, as_of, data_version, vintages=True)
+    sales = snapshot.sales(category, moment_of(as_of), data_version, vintages=True)
     return _labelled(sales, snapshot.category(category, data_version).frequency)
 
 
 def signals_frame(
-    snapshot: Snapshot, category: str, *, as_of: dt.datetime | None = None, data_version: int | None = None
+    snapshot: Snapshot, category: str, *, as_of: AsOf = None, data_version: int | None = None
 ) -> pd.DataFrame | None:
     """The candidate signals of one category as `forecast()` takes them, or None when there is none.
 
     One row a vintage: `signal, start, end, value, known_at, future_known, aggregation`; periods are half-open.
     """
-    return _declared(snapshot, _observations(snapshot, category, as_of, data_version), data_version)
+    return _declared(snapshot, _observations(snapshot, category, moment_of(as_of), data_version), data_version)
 
 
 def _observations(
@@ -252,6 +266,43 @@ def _last_known_end(sales: pd.DataFrame, today: pd.Timestamp) -> pd.Timestamp | 
     return None if ends.empty else ends.iloc[-1]
 
 
-def _utc_naive(moment: dt.datetime) -> dt.datetime:
-    """The store speaks naive UTC; a moment without a zone is taken to be UTC."""
-    return moment.astimezone(dt.UTC).replace(tzinfo=None) if moment.tzinfo else moment
+def moment_of(as_of: AsOf) -> dt.datetime | None:
+    """The moment that a caller named, as the store speaks: UTC without a zone; None where none was named.
+
+    Raises:
+        OptionError: it is no moment, or has not come yet.
+    """
+    if as_of is None:
+        return None
+    moment = _naive_utc(as_of)
+    if moment is None:
+        raise OptionError("as_of", as_of, "a moment such as 2026-03-01 or 2026-03-01T06:00:00Z")
+    if moment > _now() + CLOCKS_DIFFER:
+        raise OptionError("as_of", _told(moment), f"a moment that has come, at the latest now, {_told(_now())}")
+    return moment
+
+
+def _naive_utc(as_of: object) -> dt.datetime | None:
+    try:
+        if isinstance(as_of, str):
+            return parse(as_of).replace(tzinfo=None)
+        if not isinstance(as_of, dt.date):  # a datetime is a date, a number is none
+            return None
+        moment = pd.Timestamp(as_of)
+        moment = moment if moment.tzinfo is None else moment.tz_convert(None)
+        return None if pd.isna(moment) else moment.floor("us").to_pydatetime()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)
+
+
+def _told(moment: dt.datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _first_known(snapshot: Snapshot, category: str, data_version: int) -> pd.Timestamp | None:
+    known_at = snapshot.sales(category, None, data_version, vintages=True)["known_at"]
+    return None if known_at.empty else known_at.min()

@@ -61,8 +61,14 @@ class Settings(BaseSettings):
     shutdown_seconds: int = Field(30, ge=1, le=3600, description="time that running requests get when `serve` stops")
     max_body_bytes: int = Field(5_000_000, ge=1_000, le=1_000_000_000, description="largest request body")
     max_horizon: int = Field(400, ge=1, le=400, description="longest horizon of one request, in periods")
-    max_history: int = Field(20_000, ge=10, le=1_000_000, description="longest inline history or signal, in periods")
-    max_signals: int = Field(200, ge=0, le=10_000, description="most inline signals in one request")
+    max_history: int = Field(5_000, ge=10, le=1_000_000, description="longest inline history or signal, in periods")
+    max_signals: int = Field(50, ge=0, le=10_000, description="most inline signals in one request")
+    max_values: int = Field(
+        100_000, ge=10, le=10_000_000, description="most values in one request, of its history and signals together"
+    )
+    max_concurrent_forecasts: int = Field(
+        0, ge=0, le=256, description="forecasts one worker makes at once, the rest wait; 0: its share of the cores"
+    )
     max_nowcast_days: int = Field(
         92, ge=0, le=120, description="longest gap between last sales and now that an API forecast fills"
     )
@@ -82,6 +88,13 @@ class Settings(BaseSettings):
     def _no_booleans(cls, value: object) -> object:
         if isinstance(value, bool):
             raise ValueError("a boolean is not a value of any setting")  # pydantic would read true as 1
+        return value
+
+    @field_validator("home", mode="before")
+    @classmethod
+    def _home_is_named(cls, value: object) -> object:
+        if value == "":
+            raise ValueError("an empty text names no directory")  # a path would read it as the working directory
         return value
 
     @classmethod

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from forecast.words import digits_for, finding, interval_levels, last_year, number, period_noun
+from forecast.words import axis_label, digits_for, finding, interval_levels, last_year, number, period_noun
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -136,7 +136,7 @@ def _layout(forecast: Forecast, frame: pd.DataFrame, title: list[str]) -> dict[s
 
 def _unit_label(forecast: Forecast) -> dict[str, Any]:
     corner = {"x": 0, "xref": "paper", "xanchor": "left", "y": 1, "yref": "paper", "yanchor": "bottom"}
-    text = html.escape(f"{forecast.unit or 'units'} a {period_noun(forecast.frequency)}")
+    text = html.escape(axis_label(forecast.unit, forecast.frequency))
     return {"text": text, "showarrow": False, "font": {"color": LIGHT["muted"], "size": 12}} | corner
 
 

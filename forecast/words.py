@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from forecast import Forecast
 
 _NOUNS = {"D": "day", "W": "week", "M": "month", "Q": "quarter"}
+_KINDS = {"calendar": "public holidays"}
 # 52 whole weeks keep the weekday; months and quarters go back by the calendar.
 _YEAR_BACK: dict[str, pd.Timedelta | pd.DateOffset] = {
     "D": pd.Timedelta(weeks=52),
@@ -41,6 +43,33 @@ def span_label(ds: pd.Series, frequency: str) -> str:
     if len(ds) == 1:
         return last if frequency[0] != "W" else f"the {last}"
     return f"the {len(ds)} {period_noun(frequency, len(ds))} to {last.removeprefix('week to ')}"
+
+
+def amount(value: float, unit: str | None, digits: int = 0, *, sign: bool = False) -> str:
+    """A number with its unit: `109 pairs`, `139 (index, January 2019 = 100)`, or `109` where no unit is known."""
+    text = number(value, digits, sign=sign)
+    if not unit:
+        return text
+    return f"{text} {unit}" if _short(unit) else f"{text} ({unit})"
+
+
+def amount_each(value: float, forecast: Forecast, digits: int = 0) -> str:
+    """What a driver adds or takes away: `+50 pairs a week`. A unit that is a phrase is left out, to be read on."""
+    unit = forecast.unit if forecast.unit and _short(forecast.unit) else None
+    return f"{amount(value, unit, digits, sign=True)} a {period_noun(forecast.frequency)}"
+
+
+def axis_label(unit: str | None, frequency: str) -> str:
+    """What an axis of values shows: `pairs a week`, `index, January 2019 = 100, by week`, `sales a week`."""
+    noun = period_noun(frequency)
+    if not unit:
+        return f"sales a {noun}"
+    return f"{unit} a {noun}" if _short(unit) else f"{unit}, by {noun}"
+
+
+def _short(unit: str) -> bool:
+    """Whether a unit can stand behind a number as a word does: `pairs`, `1000 kg`; not a definition."""
+    return len(unit) <= 20 and not set(unit) & set(",=();:")
 
 
 def interval_levels(frame: pd.DataFrame) -> list[str]:
@@ -91,23 +120,24 @@ def comparison(change_pct: float, *, more: str = "more than", less: str = "less 
 def driver_name(driver: str, names: Mapping[str, str] | None = None) -> str:
     """What a driver is called in front of people: its title in `names`, else its id spelled out.
 
-    `google_trends/winter_boots/US` reads `google trends: winter boots, US`.
+    `google_trends/winter_boots/US` reads `google trends: winter boots, US`, `calendar/US` `public holidays: US`.
     """
-    title = (names or {}).get(driver)
-    return title if title else driver.replace("_", " ").replace("/", ": ", 1).replace("/", ", ")
+    if title := (names or {}).get(driver):
+        return title
+    kind, *rest = [part.strip() for part in re.split("[/:]", driver.replace("_", " ")) if part.strip()] or [driver]
+    return f"{_KINDS.get(kind, kind)}: {', '.join(rest)}" if rest else kind
 
 
 def finding(forecast: Forecast, names: Mapping[str, str] | None = None) -> str:
     """One sentence computed from the forecast: how much, when, against last year, and the largest driver."""
     frame = forecast.to_frame()
     mean = float(frame["mean"].mean())
-    unit = forecast.unit or "units"
     digits = digits_for([mean])
-    each = f"{unit} a {period_noun(forecast.frequency)}"
+    each = f"{amount(mean, forecast.unit, digits)} a {period_noun(forecast.frequency)}"
     subject = f"{forecast.category}: " if forecast.category else ""
     return (
-        f"{subject}{number(mean, digits)} {each} expected over {span_label(frame['ds'], forecast.frequency)}, "
-        f"{_against_last_year(forecast)}{_largest_driver(forecast, each, digits, names)}."
+        f"{subject}{each} expected over {span_label(frame['ds'], forecast.frequency)}, "
+        f"{_against_last_year(forecast)}; {_largest_driver(forecast, digits, names)}."
     )
 
 
@@ -118,10 +148,10 @@ def _against_last_year(forecast: Forecast) -> str:
     return "with no full year of positive sales to compare with"
 
 
-def _largest_driver(forecast: Forecast, each: str, digits: int, names: Mapping[str, str] | None) -> str:
+def _largest_driver(forecast: Forecast, digits: int, names: Mapping[str, str] | None) -> str:
     effects = forecast.contributions().drop(columns=["ds", "level"], errors="ignore").mean()
-    if effects.empty or effects.abs().max() == 0:
-        return "; no driver moves it off its level"
+    if effects.empty or round(float(effects.abs().max()), digits) == 0:
+        return "it rests on its level"
     driver = str(effects.abs().idxmax())
-    size = number(float(effects[driver]), digits, sign=True)
-    return f"; the largest driver is {driver_name(driver, names)} ({size} {each})"
+    size = amount_each(float(effects[driver]), forecast, digits)
+    return f"the largest driver is {driver_name(driver, names)} ({size})"

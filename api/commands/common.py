@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
+
+from api.moments import parse
 
 if TYPE_CHECKING:
     from api.settings import Settings
@@ -36,15 +39,50 @@ class Moment(click.ParamType[dt.datetime]):
         if isinstance(value, dt.datetime):
             return value
         try:
-            moment = dt.datetime.fromisoformat(value)
-            return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+            return parse(value)
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is no moment; write it like 2026-03-01 or 2026-03-01T06:00:00Z", param, ctx)
 
 
+class Home(click.Path):
+    """A directory; an empty text is none, though a path would read it as the working directory."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("an empty text names no directory", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class OutFile(click.Path):
+    """A file to write, in a directory that is there: a typing error must not make new ones."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(str(super().convert(value, param, ctx)))
+        if not path.parent.is_dir():
+            self.fail(f"the directory {str(path.parent)!r} does not exist; make it first", param, ctx)
+        return path
+
+
+def take_home(ctx: click.Context, _param: click.Parameter, home: Path | None) -> None:
+    """Let `--home` be given before the command or after it; the one after it counts."""
+    if home is not None:
+        ctx.find_root().obj = home
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
 as_of = click.option("--as-of", type=Moment(), help="Use only what was known at this moment (UTC); default: now.")
-engine = click.option("--engine", default="fast", show_default=True, help="The engine that forecasts.")
+engine = click.option(
+    "--engine",
+    default="fast",
+    show_default=True,
+    help="The engine that forecasts: auto, ets, fast, prophet, seasonal_naive, theta or a plug-in's.",
+)
 horizon = click.option(
     "--horizon", type=click.IntRange(1, 520), default=8, show_default=True, help="Periods to forecast."
 )

@@ -157,8 +157,14 @@ def backtest_command(
         common.write_json(head | {"quality": quality, "by_lead_time": rows})
         return
     click.echo(f"{category}: {quality_sentence(quality)}\n")
-    table = [[str(row["h"]), str(row["n"]), _share(row["wape"]), _change(row["vs_seasonal_naive_pct"])] for row in rows]
-    common.write_table(["periods ahead", "scored", "error (WAPE)", "against seasonal naive"], table)
+    scored = [row for row in rows if row["n"]]
+    table = [
+        [str(row["h"]), str(row["n"]), _share(row["wape"]), _change(row["vs_seasonal_naive_pct"])] for row in scored
+    ]
+    if scored:
+        common.write_table(["periods ahead", "scored", "error (WAPE)", "against seasonal naive"], table)
+    if unscored := len(rows) - len(scored):
+        click.echo(f"{unscored} of {len(rows)} lead times have no score: no past forecast reaches so far ahead")
 
 
 def _share(value: float | None) -> str:
@@ -170,7 +176,7 @@ def _change(value: float | None) -> str:
 
 
 @click.command("report")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The HTML file to write.")
+@click.option("--out", type=common.OutFile(), required=True, help="The HTML file to write.")
 @click.option(
     "--category", "categories", multiple=True, help="Only this category; repeat it for several.  [default: all]"
 )
@@ -189,6 +195,7 @@ def report_command(
     title: str,
 ) -> None:
     """Write one self-contained HTML file: forecasts, charts, and what moved them."""
+    from api.reports.remarks import freshness
     from api.reports.sentences import three_sentences
 
     snapshot = common.open_newest(ctx)
@@ -197,6 +204,8 @@ def report_command(
     write_report(out, items, title=title, source_note="", data_version=snapshot.data_version)
     for sentence in three_sentences(items):
         click.echo(sentence)
+    if old := freshness(items, dt.datetime.now(dt.UTC)):
+        common.note(f"note: {old}")
     click.echo(f"Report: {out}")
 
 
@@ -211,7 +220,7 @@ def report_items(
     with click.progressbar(names, label="Forecasting", file=sys.stderr, hidden=not common.watched()) as bar:
         for name in bar:
             result = forecast_category(snapshot, name, horizon, as_of=as_of, engine=engine)
-            items.append(ReportItem(snapshot.category(name), result, result.history))
+            items.append(ReportItem(snapshot.category(name), result, result.history, moment=as_of))
     return items
 
 
@@ -221,7 +230,6 @@ def write_report(out: Path, items: list[ReportItem], *, title: str, source_note:
 
     now = dt.datetime.now(dt.UTC)
     text = build_report(items, title=title, generated_at=now, source_note=source_note, data_version=data_version)
-    out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.name}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(out)

@@ -18,11 +18,24 @@ if TYPE_CHECKING:
     from signals.prepared import Prepared, Progress
     from signals.store import AppendResult, Snapshot
 
+
+class Seconds(click.FloatRange):
+    """A number of seconds in a range; what is not a number is in none, though no comparison says so."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds: float = super().convert(value, param, ctx)
+        if seconds != seconds:
+            self.fail(f"{value!r} is not in the range {self._describe_range()}.", param, ctx)
+        return seconds
+
+
 FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 GUESSED = "guessed when not given."
 KNOWN_AT = click.option("--known-at", help=f"Column of the moment when a value became known (UTC); {GUESSED}")
 FREQUENCY = click.option("--frequency", help=f"D, W, W-MON … W-SUN, MS or QS; {GUESSED}")
-DAYFIRST = click.option("--day-first/--month-first", "dayfirst", default=None, help=f"How to read 03/04/2026; {GUESSED}")
+DAYFIRST = click.option(
+    "--day-first/--month-first", "dayfirst", default=None, help=f"How to read 03/04/2026; {GUESSED}"
+)
 DECIMAL = click.option("--decimal", type=click.Choice([".", ","]), help=f"The decimal separator; {GUESSED}")
 WEEK = click.option(
     "--week",
@@ -53,7 +66,7 @@ LAG_DAYS = click.option(
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Read and check everything, store nothing.")
 WAIT = click.option(
     "--wait",
-    type=click.FloatRange(0, 86_400),
+    type=Seconds(0, 86_400),
     default=60.0,
     show_default=True,
     help="Seconds to wait for `groundswell serve` to store the data, where it runs.",
@@ -174,12 +187,14 @@ def known_signals(home: Path) -> dict[str, str]:
 
 
 def _newest(home: Path) -> Snapshot | None:
-    from signals.store import StoreEmpty, open_snapshot
+    from signals.store import StoreBusy, StoreEmpty, open_mended
 
     try:
-        return open_snapshot(home)
+        return open_mended(home)
     except StoreEmpty:
         return None  # the first import
+    except StoreBusy:
+        return None  # the snapshot is damaged, and its owner publishes it afresh with what this import hands over
 
 
 def _pairs(frame: pd.DataFrame, key: str, value: str) -> dict[str, str]:

@@ -34,18 +34,20 @@ def serve_command(
 @click.command("demo")
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=common.OutFile(),
     default=Path("report.html"),
     show_default=True,
     help="The report to write.",
 )
 @click.option(
     "--home",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=common.Home(),
+    expose_value=False,
+    callback=common.take_home,
     help=f"Where to load the demo.  [default: {DEMO_HOME}, whatever GROUNDSWELL_HOME says]",
 )
 @click.pass_context
-def demo_command(ctx: click.Context, out: Path, home: Path | None) -> None:
+def demo_command(ctx: click.Context, out: Path) -> None:
     """Load the demo retailer (simulated), forecast every category, write a report.
 
     It has a home of its own, so that it never mixes with your data; running it again changes nothing.
@@ -54,7 +56,7 @@ def demo_command(ctx: click.Context, out: Path, home: Path | None) -> None:
     from api.reports.sentences import three_sentences
     from signals.store import open_snapshot
 
-    home = home or ctx.find_root().obj or DEMO_HOME
+    home = ctx.find_root().obj or DEMO_HOME
     load_demo(home)
     snapshot = open_snapshot(home)
     names = snapshot.categories()["category"].tolist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 import pandas as pd
@@ -31,9 +32,11 @@ class ReportItem:
         forecast: Its forecast; `forecast.category`, `.unit` and `.frequency` are those of `record`.
         history: The sales behind it: `ds`, `y`.
         signal_names: Titles of its signals by id, where the ids are not for people.
+        moment: The past moment (UTC) that it was asked for; None: the time at which the report is made.
     """
 
     record: Category
     forecast: Forecast
     history: pd.DataFrame
     signal_names: Mapping[str, str] = field(default_factory=dict)
+    moment: datetime | None = None

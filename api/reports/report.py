@@ -18,13 +18,14 @@ from markupsafe import Markup
 
 from api.reports import charts, view
 from api.reports.items import ReportItem
+from api.reports.remarks import freshness
 from api.reports.sentences import three_sentences
 from forecast.plot import DARK, FONT, LIGHT
 
 __all__ = ["ReportItem", "build_report"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_LABELS = ("How good", "What helped", "Where nothing helps")
+_LABELS = ("How good", "What helped", "Left without help", "How fresh")
 
 
 def build_report(
@@ -48,15 +49,16 @@ def build_report(
         ValueError: There are no items.
     """
     placed = [(item, f"category-{place}") for place, item in enumerate(items, start=1)]
+    old = freshness(items, generated_at)
     plotly, script = _plotly(), Markup(_text("report.js"))
     page = _environment().get_template("report.html.j2")
     return page.render(
         title=title,
         facts=_facts(items, generated_at, data_version),
         source_note=source_note,
-        findings=list(zip(_LABELS, three_sentences(items), strict=True)),
-        portfolio=[view.portfolio_row(item, anchor) for item, anchor in placed],
-        sections=[view.section(item, anchor) for item, anchor in placed],
+        findings=list(zip(_LABELS, [*three_sentences(items), *([old] if old else [])], strict=False)),
+        portfolio=[view.portfolio_row(item, anchor, generated_at) for item, anchor in placed],
+        sections=[view.section(item, anchor, generated_at) for item, anchor in placed],
         css=_css(),
         plotly=plotly,
         script=script,

@@ -47,7 +47,16 @@ def _accuracy(items: Sequence[ReportItem]) -> str:
         return "There is not enough history to compare Groundswell with seasonal naive."
     scored = [item for item in items if _errors(item.forecast.quality) is not None]
     size = "as large as" if not round(change) else f"{round(abs(change))} % {'below' if change < 0 else 'above'}"
-    return f"Over the last {_origins(scored)} Groundswell's error was {size} seasonal naive's {_across(scored, items)}."
+    where = f"{_across(scored, items)}{_better_in(scored)}"
+    return f"Over the last {_origins(scored)} Groundswell's error was {size} seasonal naive's {where}."
+
+
+def _better_in(scored: Sequence[ReportItem]) -> str:
+    """One number over all categories hides those in which seasonal naive is better."""
+    changes = [item.forecast.quality.vs_seasonal_naive_pct or 0.0 for item in scored]
+    if len(scored) == 1 or not any(round(change) > 0 for change in changes):
+        return ""
+    return f" (better in {sum(change < 0 for change in changes)} of {len(scored)})"
 
 
 def _origins(scored: Sequence[ReportItem]) -> str:
@@ -73,27 +82,54 @@ def _help(items: Sequence[ReportItem]) -> str:
         return "No outside signal was offered: import some to see whether they help."
     if not found:
         return "No outside signal earned its place in any category."
-    found.sort(key=lambda pair: pair[1].gain_pct or 0.0, reverse=True)
-    told = "; ".join(_one_help(item, signal) for item, signal in found[:_BEST])
-    more = len(found) - _BEST
-    rest = f"; {more} more {'gain is' if more == 1 else 'gains are'} smaller" if more > 0 else ""
-    return _sentence(f"{told}{rest}")
+    helped = sorted(found, key=lambda pair: (-proof(pair[1]), -(pair[1].gain_pct or 0.0)))
+    best = proof(helped[0][1])
+    if best == NOTHING:
+        return "No admitted signal lowered the error measurably."
+    told = [pair for pair in helped if proof(pair[1]) == best]
+    rest = _others(len(told) - _BEST, len(helped) - len(told))
+    return _sentence("; ".join([*(_one_help(item, signal) for item, signal in told[:_BEST]), *rest]))
+
+
+CLEAR, MAYBE, NOTHING = 2, 1, 0
+
+
+def proof(signal: SignalReport) -> int:
+    """Did a signal lower the error: `CLEAR` if its interval lies above zero, `MAYBE`, or `NOTHING` to speak of."""
+    if signal.gain_pct is None or round(signal.gain_pct, 1) <= 0:
+        return NOTHING
+    return CLEAR if signal.gain_interval_pct is not None and signal.gain_interval_pct[0] > 0 else MAYBE
+
+
+def _others(smaller: int, unclear: int) -> list[str]:
+    told = [f"{smaller} more {'gain is' if smaller == 1 else 'gains are'} smaller"] if smaller > 0 else []
+    if unclear > 0:
+        told.append(f"{unclear} more {'gain' if unclear == 1 else 'gains'} cannot be told from zero")
+    return told
 
 
 def _one_help(item: ReportItem, signal: SignalReport) -> str:
     name, category = driver_name(signal.signal, item.signal_names), item.record.category
-    early = _how_early(signal, item.record.frequency)
-    if signal.gain_pct is None:
-        return f"{name} helps {category}{early}"
+    clear = proof(signal) == CLEAR
     interval = ""
     if signal.gain_interval_pct is not None:
         low, high = signal.gain_interval_pct
-        interval = f" (interval {low:.0f} to {high:.0f} %)"  # plain hyphens: terminals print it too
-    return f"{name} lowered the error for {category} by {_gain(signal.gain_pct)} %{interval}{early}"
+        span = f"{_plain(low)} to {_plain(high)} %"
+        interval = f" (interval {span})" if clear else f" (interval {span}, which includes zero)"
+    lowered = "lowered" if clear else "may have lowered"
+    early = _how_early(signal, item.record.frequency)
+    return f"{name} {lowered} the error for {category} by {gain(signal.gain_pct or 0.0)} %{interval}{early}"
 
 
-def _gain(value: float) -> str:
-    return number(value, 0 if value >= 1 else 1)
+def gain(value: float) -> str:
+    """A gain in per cent; small ones keep a decimal."""
+    return number(value, 0 if abs(value) >= 1 else 1)
+
+
+def _plain(value: float) -> str:
+    """As `gain`, with a hyphen for a minus and no decimal that is zero: terminals print it too."""
+    text = gain(value).replace("−", "-")
+    return text.removesuffix(".0")
 
 
 def _how_early(signal: SignalReport, frequency: str) -> str:
@@ -109,7 +145,9 @@ def _no_help(items: Sequence[ReportItem]) -> str:
     for item in items:
         groups.setdefault(standing(item), []).append(item)
     if len(groups.get("helped", [])) == len(items):
-        return "At least one signal helps every category." if len(items) > 1 else "At least one signal helps."
+        if len(items) > 1:
+            return "No category is left without help: at least one signal earned its place in each."
+        return f"{items[0].record.category} is not left without help: at least one signal earned its place."
     parts = []
     if refused := groups.get("refused"):
         parts.append(_refused(refused, len(items)))

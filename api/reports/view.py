@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -14,8 +15,12 @@ from markupsafe import Markup
 
 from api.reports import charts
 from api.reports.items import ReportItem
-from api.reports.sentences import standing
+from api.reports.remarks import in_brief, is_old, narrow_ranges, old_note
+from api.reports.sentences import CLEAR, NOTHING, gain, proof, standing
 from forecast.words import (
+    amount,
+    amount_each,
+    axis_label,
     comparison,
     digits_for,
     driver_name,
@@ -63,6 +68,7 @@ class PortfolioRow:
     against_naive: str
     signals: str
     warnings: int
+    remark: str
 
 
 @dataclass(frozen=True)
@@ -100,8 +106,9 @@ class Section:
     drivers_finding: str
     signals_finding: str
     quality_finding: str
-    unit: str
+    axis: str
     nowcast: str
+    old: str
     signals: list[SignalRow]
     measures: list[Measure]
     warnings: list[str]
@@ -111,7 +118,7 @@ class Section:
     csv_name: str
 
 
-def portfolio_row(item: ReportItem, anchor: str) -> PortfolioRow:
+def portfolio_row(item: ReportItem, anchor: str, now: datetime) -> PortfolioRow:
     """The category in one line; its period is the first that was not over at the origin."""
     result, frequency = item.forecast, item.record.frequency
     frame = result.to_frame()
@@ -125,18 +132,19 @@ def portfolio_row(item: ReportItem, anchor: str) -> PortfolioRow:
         anchor=anchor,
         category=item.record.category,
         spark=charts.sparkline(item.history["y"].tail(year).to_list(), frame["mean"].to_list()),
-        period=period_label(row["ds"], frequency),
-        value=f"{number(row['mean'], digits)} {item.record.unit or 'units'}",
+        period=period_label(row["ds"], frequency) + (" (over)" if is_old(item, now) else ""),
+        value=amount(row["mean"], item.record.unit, digits),
         likely=f"{inner} % range {low} to {high}",
         change=percent(year_change_pct(result), arrow=True),
         error=percent_of(result.quality.wape),
         against_naive=percent(result.quality.vs_seasonal_naive_pct),
         signals=_helpers(item),
-        warnings=len(result.warnings),
+        warnings=len(narrow_ranges(item)) + len(result.warnings),
+        remark=in_brief(item, now),
     )
 
 
-def section(item: ReportItem, anchor: str) -> Section:
+def section(item: ReportItem, anchor: str, now: datetime) -> Section:
     """One category in full."""
     result = item.forecast
     table = forecast_table(item)
@@ -147,11 +155,12 @@ def section(item: ReportItem, anchor: str) -> Section:
         drivers_finding=drivers_finding(item),
         signals_finding=signals_finding(item),
         quality_finding=quality_finding(item),
-        unit=f"{item.record.unit or 'units'} a {period_noun(item.record.frequency)}",
+        axis=axis_label(item.record.unit, item.record.frequency),
         nowcast=_nowcast_note(item),
+        old=old_note(item, now),
         signals=signal_rows(item),
         measures=measures(item),
-        warnings=list(result.warnings),
+        warnings=[*narrow_ranges(item), *result.warnings],
         forecast_table=table,
         drivers_table=drivers_table(item),
         csv=_csv(result.to_frame()),
@@ -178,27 +187,31 @@ def percent_of(share: float | None, digits: int = 1) -> str:
 
 
 def _helpers(item: ReportItem) -> str:
-    gains = [s.gain_pct for s in item.forecast.signals if s.admitted and s.gain_pct is not None]
-    if not gains:
-        return _STANDING[standing(item)] or "admitted"
-    best = f"up to {number(max(gains))} % less error" if len(gains) > 1 else f"{number(gains[0])} % less error"
-    return f"{best} ({len(gains)} signal{'s' if len(gains) > 1 else ''})"
+    admitted = [signal for signal in item.forecast.signals if signal.admitted]
+    if not admitted:
+        return _STANDING[standing(item)]
+    best = max(admitted, key=lambda signal: (proof(signal), signal.gain_pct or 0.0))
+    count = f"({len(admitted)} signal{'s' if len(admitted) > 1 else ''})"
+    if proof(best) == NOTHING or best.gain_pct is None:
+        return f"no measurable gain {count}"
+    least = "up to " if len(admitted) > 1 else ""
+    return f"{'' if proof(best) == CLEAR else 'perhaps '}{least}{gain(best.gain_pct)} % less error {count}"
 
 
 def drivers_finding(item: ReportItem) -> str:
     """Which drivers add and which take away most, on average over the horizon."""
-    mean = charts.effects(item).drop(columns="ds").mean()
-    each = f"{item.record.unit or 'units'} a {period_noun(item.record.frequency)}"
-    if mean.empty:
+    effects = charts.effects(item).drop(columns="ds")
+    digits = digits_for([item.forecast.mean.mean()])
+    if effects.empty or round(float(effects.abs().to_numpy().max()), digits) == 0:
         return "Nothing moves the forecast away from its level."
-    digits = digits_for(mean)
+    mean = effects.mean().round(digits)
     parts = []
     if mean.max() > 0:
         best = charts.effect_name(str(mean.idxmax()), item)
-        parts.append(f"{best} adds most ({number(mean.max(), digits, sign=True)} {each})")
+        parts.append(f"{best} adds most ({amount_each(float(mean.max()), item.forecast, digits)})")
     if mean.min() < 0:
         worst = charts.effect_name(str(mean.idxmin()), item)
-        parts.append(f"{worst} takes away most ({number(mean.min(), digits)} {each})")
+        parts.append(f"{worst} takes away most ({amount_each(float(mean.min()), item.forecast, digits)})")
     return f"Around the level, {' and '.join(parts)}." if parts else "The drivers cancel out over the horizon."
 
 
@@ -238,9 +251,17 @@ def _signal_row(signal: SignalReport, item: ReportItem, limit: float) -> SignalR
         whisker=charts.whisker(signal.gain_pct, interval, limit, admitted=signal.admitted),
         lag=_count(signal.lag, noun, "same "),
         lead=_count(signal.lead, noun, ""),
-        known_to="n/a" if signal.known_to is None else f"{pd.Timestamp(signal.known_to):%-d %b %Y}",
+        known_to=_known_to(signal.known_to, item.record.frequency),
         reason=signal.reason,
     )
+
+
+def _known_to(label: str | None, frequency: str) -> str:
+    """The last known period; a day or a week by its last day, a month or a quarter by its name."""
+    if label is None:
+        return "n/a"
+    last = pd.Timestamp(label)
+    return f"{last.day} {last:%b %Y}" if frequency[0] in "DW" else period_label(last, frequency)
 
 
 def _count(periods: int | None, frequency: str, zero: str) -> str:
@@ -275,7 +296,7 @@ def measures(item: ReportItem) -> list[Measure]:
             percent(quality.vs_seasonal_naive_pct),
             "below zero is better than repeating last year",
         ),
-        Measure("MASE", mase, "below 1 beats a naive forecast of the past"),
+        Measure("MASE", mase, "misses, where 1 is the usual change of the history from one season to the next"),
         Measure("Bias", _signed(quality.bias_pct), "above zero: forecasts ran too high"),
     ]
     for level, share in quality.coverage.items():

@@ -6,9 +6,11 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request
+from pydantic import BeforeValidator
 
 from api.settings import Settings
 from api.snapshots import Snapshots
+from api.strict import whole
 from signals.store import Snapshot
 
 
@@ -26,8 +28,8 @@ def newest_snapshot(request: Request) -> Snapshot:
 
 AppSettings = Annotated[Settings, Depends(settings_of)]
 Newest = Annotated[Snapshot, Depends(newest_snapshot)]
-Limit = Annotated[int, Query(ge=1, le=1000, description="most items of one page")]
-Offset = Annotated[int, Query(ge=0, le=2**53, description="items to skip")]
+Limit = Annotated[int, BeforeValidator(whole), Query(ge=1, le=1000, description="most items of one page")]
+Offset = Annotated[int, BeforeValidator(whole), Query(ge=0, le=2**53, description="items to skip")]
 
 
 def page_of(request: Request, total: int, limit: int, offset: int) -> dict[str, int | str | None]:

@@ -8,12 +8,14 @@ from typing import Any
 
 import pandas as pd
 from fastapi import APIRouter, Request
+from starlette.convertors import Convertor, register_url_convertor
 
 from api.models import Category, CategoryDetail, CategoryPage, Sale
 from api.routes import Limit, Newest, Offset, page_of
 from api.service import history_frame
+from api.strict import StrictRoute
 
-router = APIRouter(prefix="/v1/categories", tags=["categories"])
+router = APIRouter(prefix="/v1/categories", tags=["categories"], route_class=StrictRoute)
 
 LATEST = 12
 
@@ -27,7 +29,22 @@ def list_categories(request: Request, snapshot: Newest, limit: Limit = 100, offs
     return CategoryPage(items=items, **page_of(request, len(frame), limit, offset))
 
 
-@router.get("/{category:path}", summary="One category", responses={404: {}, 422: {}, 503: {}})
+class _Name(Convertor[str]):
+    """All that is left of the address: `path` ends before a line break, and would find another category."""
+
+    regex = "(?s:.+)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("name", _Name())
+
+
+@router.get("/{category:name}", summary="One category", responses={404: {}, 422: {}, 503: {}})
 def get_category(category: str, snapshot: Newest) -> CategoryDetail:
     """One category with its newest sales and its candidate signals. Its name is percent-encoded in the address."""
     snapshot.category(category)  # refuses an unknown one, with near matches

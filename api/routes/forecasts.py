@@ -6,17 +6,19 @@ import time
 
 import orjson
 import pandas as pd
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
 
-from api.errors import Problem
+from api.errors import invalid_field
 from api.models import LAST, ForecastAnswer, ForecastRequest, InlineSignal, Values
 from api.receipts import new_receipt
-from api.routes import AppSettings, newest_snapshot
-from api.service import as_answer, read_inputs, run
+from api.routes import AppSettings, newest_snapshot, settings_of
+from api.service import as_answer, moment_of, read_inputs, run
 from api.settings import Settings
+from api.strict import StrictRoute
 from forecast import Forecast, ForecastError, forecast
 
-router = APIRouter(prefix="/v1/forecasts", tags=["forecasts"])
+router = APIRouter(prefix="/v1/forecasts", tags=["forecasts"], route_class=StrictRoute)
 
 
 @router.post(
@@ -25,14 +27,20 @@ router = APIRouter(prefix="/v1/forecasts", tags=["forecasts"])
     response_model=ForecastAnswer,  # for /openapi.json: the answer goes out as bytes, checked in the tests
     responses={status: {} for status in (400, 404, 413, 415, 422, 503)},
 )
-def create_forecast(body: ForecastRequest, request: Request, settings: AppSettings) -> Response:
+async def create_forecast(body: ForecastRequest, request: Request, settings: AppSettings) -> Response:
     """Retrain on what is known and forecast, from the store by category or from a history given inline.
 
     From the store the horizon counts from the moment of forecasting: periods that are over, but whose sales are not
     known yet, come before it as `nowcast`. From an inline history it counts from the last value.
     """
-    started = time.perf_counter()
+    asked = time.perf_counter()
     _within_limits(body, settings)
+    content = await run_sync(_forecast, body, request, asked, limiter=request.app.state.forecasting)
+    return Response(content, media_type="application/json")
+
+
+def _forecast(body: ForecastRequest, request: Request, asked: float) -> bytes:
+    started, settings = time.perf_counter(), settings_of(request)
     if body.history is not None:
         read, version, result = started, None, _forecast_inline(body, body.history)
     else:
@@ -49,16 +57,16 @@ def create_forecast(body: ForecastRequest, request: Request, settings: AppSettin
         )
         read = time.perf_counter()
         result = run(inputs, engine=body.engine, levels=body.levels)
-    return Response(_answer(result, version, started, read), media_type="application/json")
+    return _answer(result, version, asked, started, read)
 
 
-def _answer(result: Forecast, data_version: int | None, started: float, read: float) -> bytes:
+def _answer(result: Forecast, data_version: int | None, asked: float, started: float, read: float) -> bytes:
     fitted = time.perf_counter()
     answer = {"receipt": new_receipt()} | as_answer(result, data_version)
     answer["timing_ms"] = {
         "read": round((read - started) * 1000, 3),
         "fit": round((fitted - read) * 1000, 3),
-        "total": round((time.perf_counter() - started) * 1000, 3),
+        "total": round((time.perf_counter() - asked) * 1000, 3),  # with the time it waited for its turn
     }
     return orjson.dumps(answer)
 
@@ -71,20 +79,15 @@ def _within_limits(body: ForecastRequest, settings: Settings) -> None:
     checks += [
         (f"{name}.values", len(item.values), settings.max_history, "max_history") for name, item in series if item
     ]
+    checks.append(("body", sum(len(item.values) for _, item in series if item), settings.max_values, "max_values"))
     for field, value, most, setting in checks:
         if value > most:
-            row = {
-                "field": field,
-                "value": str(value),
-                "allowed": f"<= {most}",
-                "message": f"above the setting {setting}",
-            }
-            raise Problem(
-                422, "invalid-request", f"{field}: {value} is above the limit of {most} ({setting})", errors=[row]
-            )
+            message = f"{field}: {value} is above the limit of {most} ({setting})"
+            raise invalid_field(field, value, f"<= {most}", message)
 
 
 def _forecast_inline(body: ForecastRequest, history: Values) -> Forecast:
+    moment = moment_of(body.as_of)
     return forecast(
         pd.DataFrame({"ds": _periods(history, "history"), "y": _numbers(history)}),
         body.horizon,
@@ -92,7 +95,7 @@ def _forecast_inline(body: ForecastRequest, history: Values) -> Forecast:
         engine=body.engine,
         levels=tuple(body.levels),
         frequency=history.frequency,
-        as_of=pd.Timestamp(body.as_of) if body.as_of else None,
+        as_of=None if moment is None else pd.Timestamp(moment),
         category=body.category,
         unit=body.unit,
     )

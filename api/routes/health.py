@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends
 
 from api.errors import Problem
-from api.ingest import heartbeat_age
+from api.ingest import SignOfLife, sign_of_life
 from api.models import Health
 from api.routes import AppSettings, newest_snapshot
 
@@ -28,11 +28,20 @@ async def startup() -> Health:
 
 @router.get("/ready", summary="Requests can be answered", responses={503: {}}, dependencies=[Depends(newest_snapshot)])
 def ready(settings: AppSettings) -> Health:
-    """503 while no data was published, or while the process that takes imports is not running."""
-    age = heartbeat_age(settings.home)
-    if age is None or age > HEARTBEAT_SECONDS:
-        since = "never ran in this home" if age is None else f"was last seen {age:.0f} s ago"
-        raise Problem(
-            503, "ingest-down", f"the ingest process {since}: imports wait in the inbox (start `groundswell serve`)"
-        )
+    """503 while no data was published, or while the process that takes imports does not run or is hindered."""
+    sign = sign_of_life(settings.home)
+    if sign is None or sign.age > HEARTBEAT_SECONDS or sign.trouble:
+        raise Problem(503, "ingest-down", _down(sign))
     return Health(status="ready")
+
+
+def _down(sign: SignOfLife | None) -> str:
+    if sign is None:
+        return "the ingest process never ran in this home: imports wait in the inbox (start `groundswell serve`)"
+    if sign.age > HEARTBEAT_SECONDS:
+        why = f"; then: {sign.trouble}" if sign.trouble else ""
+        return (
+            f"the ingest process was last seen {sign.age:.0f} s ago{why}: imports wait in the inbox "
+            "(start `groundswell serve`)"
+        )
+    return f"the ingest process takes no imports: {sign.trouble}"

@@ -10,8 +10,9 @@ from fastapi import APIRouter, Query, Request
 
 from api.models import SignalPage, StoredSignal
 from api.routes import Limit, Newest, Offset, page_of
+from api.strict import StrictRoute
 
-router = APIRouter(prefix="/v1/signals", tags=["signals"])
+router = APIRouter(prefix="/v1/signals", tags=["signals"], route_class=StrictRoute)
 
 Candidate = Annotated[str | None, Query(max_length=200, description="only the candidate signals of this category")]
 

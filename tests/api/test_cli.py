@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import re
@@ -119,6 +120,7 @@ def test_categories_and_settings_are_listed(home: Path) -> None:
 
 
 def test_a_report_is_written_whole(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
     out = tmp_path / "new" / "report.html"
     text = done("--home", home, "report", "--out", out, "--category", "Boots", "--horizon", 2)
     assert text.endswith(f"Report: {out}\n")
@@ -134,7 +136,15 @@ def test_a_report_is_written_whole(home: Path, tmp_path: Path) -> None:
         (["forecast", "Boots", "--json", "--csv"], 2, "exclude each other"),
         (["forecast", "Boots", "--horizon", "0"], 2, "0 is not in the range"),
         (["forecast"], 2, "Missing argument 'CATEGORY'"),
-        (["report", "--out", "/proc/none/report.html"], 1, "error: /proc/none: No such file or directory"),
+        (["report", "--out", "/nowhere/report.html"], 2, "the directory '/nowhere' does not exist; make it first"),
+        (["demo", "--out", "/nowhere/report.html"], 2, "the directory '/nowhere' does not exist"),
+        (["forecast", "Boots", "--as-of", "2999-01-01"], 1, "error: as_of: got 2999-01-01 00:00 UTC; wanted a moment"),
+        (["forecast", "Boots", "--as-of", "1999-01-01"], 1, "error: nothing was known of Boots by 1999-01-01 00:00"),
+        (["backtest", "Boots", "--as-of", "1999-01-01"], 1, "its first sales became known on 20"),
+        (["forecast", "Boots", "--as-of", "1700000000"], 2, "is no moment; write it like"),
+        (["forecast", "Boots", "--home", ""], 2, "an empty text names no directory"),
+        (["import", "sales", __file__, "--wait", "nan"], 2, "'nan' is not in the range 0<=x<=86400"),
+        (["forecast", "Cap"], 1, "error: no category is called 'Cap'; did you mean 'Hats/Caps & more'?"),
         (["serve", "--host", "0.0.0.0"], 1, "--insecure-no-auth"),
         (["nonsense"], 2, "No such command"),
     ],
@@ -144,6 +154,56 @@ def test_errors_are_one_line_with_a_remedy(args: list[str], code: int, message: 
     assert result.exit_code == code, result.output
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_home_may_be_named_after_any_command(home: Path, tmp_path: Path) -> None:
+    assert "Boots" in done("categories", "--home", home)
+    assert "Boots" in done("--home", tmp_path, "categories", "--home", home)
+    (tmp_path / "sales.csv").write_text(SALES)
+    assert "24 new" in done("import", "sales", tmp_path / "sales.csv", "--home", tmp_path / "other")
+    assert run("serve", "--home", home, "--host", "0.0.0.0").exit_code == 1
+
+
+def test_no_home_is_the_working_directory_by_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "an empty text names no directory" in run("--home", "", "categories").stderr
+    monkeypatch.setenv("GROUNDSWELL_HOME", "")
+    assert run("categories").stderr == "error: setting home is '' (GROUNDSWELL_HOME); allowed: a directory\n"
+
+
+def test_lead_times_without_a_score_are_one_line(home: Path) -> None:
+    text = done("--home", home, "backtest", "Boots", "--horizon", 200)
+    rows = [line for line in text.splitlines() if line.split() and line.split()[0].isdigit()]
+    assert "n/a" not in text
+    assert f"{200 - len(rows) + 1} of 200 lead times have no score" in text
+
+
+def test_every_engine_is_offered() -> None:
+    from forecast.engines import names
+
+    text = " ".join(done("forecast", "--help").split())
+    assert f"The engine that forecasts: {', '.join(names())} or" in text
+
+
+def test_a_damaged_snapshot_is_one_line_and_mended_by_the_next_import(files: Path) -> None:
+    home = files / "home"
+    done("--home", home, "import", "sales", files / "sales.csv")
+    for damaged in (home / "snapshots" / "CURRENT", next((home / "snapshots").glob("snap-*"))):
+        damaged.write_bytes(b"\xfftorn")
+        result = run("--home", home, "forecast", "Boots")
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert result.stderr.startswith("error: the published data in ")
+        assert "24 unchanged" in done("--home", home, "import", "sales", files / "sales.csv")
+        assert run("--home", home, "forecast", "Boots").exit_code == 0
+
+
+def test_stored_but_not_published_is_told_as_such(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("signals.store.write_snapshot", full)
+    result = run("--home", files / "home", "import", "sales", files / "sales.csv")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "error: the data IS stored, as data version 1, but could not be published" in result.stderr
 
 
 def test_an_empty_home_says_how_to_import(tmp_path: Path) -> None:

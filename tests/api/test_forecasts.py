@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,10 @@ import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
+from api.app import create_app
 from api.models import ForecastAnswer
+from api.settings import Settings
+from forecast import forecast
 from tests.api.stores import CATEGORIES, fill, last_week
 
 VALUES = [100 + 20 * math.sin(i * 2 * math.pi / 52) + i % 5 for i in range(120)]
@@ -200,14 +205,63 @@ def test_a_name_with_a_slash_is_forecast(client: TestClient) -> None:
 
 
 def test_limits_come_from_the_settings(home: Path, client_of: Callable[..., TestClient]) -> None:
-    client = client_of(home, max_horizon=5, max_history=119, max_signals=0)
-    signal = {"signal": "rain", **HISTORY, "values": [1.0]}
-    bodies = [{"history": HISTORY, "horizon": 5}, {"category": "Boots", "horizon": 6}]
-    bodies.append({"history": {**HISTORY, "values": VALUES[:110]}, "signals": [signal], "horizon": 5})
-    details = [assert_problem(post(client, **body), 422, "invalid-request")["detail"] for body in bodies]
-    assert [
-        name in text for name, text in zip(("max_history", "max_horizon", "max_signals"), details, strict=True)
-    ] == [True] * 3
+    client = client_of(home, max_horizon=5, max_history=119, max_signals=1, max_values=110)
+    signals = [{"signal": name, **HISTORY, "values": [1.0]} for name in ("rain", "snow")]
+    short = {**HISTORY, "values": VALUES[:110]}
+    bodies: dict[str, dict[str, Any]] = {
+        "max_history": {"history": HISTORY, "horizon": 5},
+        "max_horizon": {"category": "Boots", "horizon": 6},
+        "max_signals": {"history": short, "signals": signals, "horizon": 5},
+        "max_values": {"history": short, "signals": signals[:1], "horizon": 5},
+    }
+    for name, body in bodies.items():
+        assert name in assert_problem(post(client, **body), 422, "invalid-request")["detail"]
+
+
+def test_no_more_forecasts_at_once_than_the_setting_says(
+    home: Path, client_of: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, most, real = [0], [0], forecast
+
+    def watched(*args: Any, **options: Any) -> Any:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        time.sleep(0.05)
+        running[0] -= 1
+        return real(*args, **options)
+
+    monkeypatch.setattr("api.routes.forecasts.forecast", watched)
+    with client_of(home, max_concurrent_forecasts=1) as client, ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: post(client, history=HISTORY, horizon=1).status_code, range(4)))
+    assert (answers, most[0]) == ([200] * 4, 1)
+
+
+@pytest.mark.parametrize(("given", "workers", "at_once"), [(0, 2, 4), (0, 16, 1), (3, 16, 3)])
+def test_by_default_a_worker_has_its_share_of_the_cores(
+    given: int, workers: int, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    app = create_app(Settings(home=tmp_path, workers=workers, max_concurrent_forecasts=given))
+    assert app.state.forecasting.total_tokens == at_once
+
+
+@pytest.mark.parametrize(
+    ("as_of", "words"),
+    [
+        ("2150-01-01T00:00:00Z", "as_of: got 2150-01-01 00:00 UTC; wanted a moment that has come, at the latest now, "),
+        ("1999-01-01T00:00:00Z", "nothing was known of Boots by 1999-01-01 00:00 UTC; its first sales became known on"),
+    ],
+)
+def test_a_moment_without_knowledge_is_refused(as_of: str, words: str, client: TestClient) -> None:
+    problem = assert_problem(post(client, category="Boots", horizon=1, as_of=as_of), 422, "cannot-forecast")
+    assert problem["detail"].startswith(words)
+    assert problem["errors"][0]["field"] == "as_of"
+    assert problem["errors"][0]["allowed"].startswith("a moment ")
+
+
+def test_an_inline_history_has_no_future_moment_either(client: TestClient) -> None:
+    response = post(client, history=HISTORY, horizon=1, as_of="2150-01-01T00:00:00Z")
+    assert assert_problem(response, 422, "cannot-forecast")["errors"][0]["field"] == "as_of"
 
 
 def test_a_body_that_does_not_say_it_is_json_is_told_so(client: TestClient) -> None:

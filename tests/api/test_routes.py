@@ -113,6 +113,21 @@ def test_probes(tmp_path: Path, client_of: Callable[..., TestClient]) -> None:
     assert "60 s ago" in response.json()["detail"]
 
 
+def test_a_damaged_snapshot_is_a_problem_with_its_remedy(tmp_path: Path, client_of: Callable[..., TestClient]) -> None:
+    fill(tmp_path, last_week())
+    (tmp_path / "snapshots" / "CURRENT").write_bytes(b"\xff")
+    client = client_of(tmp_path)
+    body = {"category": "Boots", "horizon": 1}
+    for response in (
+        *(client.get(address) for address in ("/v1/categories", "/v1/categories/Boots", "/health/ready")),
+        client.post("/v1/forecasts", json=body),
+    ):
+        assert (response.status_code, response.headers["content-type"]) == (503, "application/problem+json")
+        assert response.json()["type"].endswith(":store-damaged")
+        assert "publishes it afresh" in response.json()["detail"]
+    assert client.get("/health/live").status_code == 200
+
+
 def test_an_address_that_is_not_served(client: TestClient) -> None:
     for address in ("/nothing", "/v1/categories/", "/v1/forecasts/x", "/docs/assets/nothing.js"):
         response = client.get(address)

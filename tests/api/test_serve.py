@@ -80,6 +80,20 @@ def test_a_killed_ingest_process_starts_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy
+def test_a_killed_ingest_process_gets_the_home_back_from_a_stream_of_imports(tmp_path: Path) -> None:
+    fill(tmp_path, last_week())
+    code = "import sys; from tests.api.stores import *\nwhile True: fill(Path(sys.argv[1]), last_week())"
+    with serving(tmp_path) as (address, _):
+        os.kill(owner(tmp_path), signal.SIGKILL)
+        with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) as imports:
+            wait_for(lambda: owner(tmp_path) == imports.pid)
+            wait_for(lambda: owner(tmp_path) != imports.pid, 20)
+            wait_for(lambda: status(address) == 200)
+            imports.kill()
+    assert b"is taken by" not in (tmp_path / "log").read_bytes()
+
+
+@pytest.mark.heavy
 def test_sigterm_ends_everything_cleanly(tmp_path: Path) -> None:
     with serving(tmp_path) as (address, process):
         ingest = owner(tmp_path)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from api.service import backtest_category, forecast_category, history_frame, read_inputs, signals_frame
+from api.service import AsOf, backtest_category, forecast_category, history_frame, read_inputs, signals_frame
+from forecast import ForecastError
 from signals.store import Batch, UnknownCategory, open_snapshot, submit
 from tests.api.stores import described, fill, last_week, sales
 
@@ -106,6 +108,50 @@ def test_a_published_moment_needs_no_remark(tmp_path: Path) -> None:
         Batch("test", sales=frame.assign(known_at=frame["end"]), categories=pd.DataFrame([described("Boots")])),
     )
     assert read_inputs(open_snapshot(tmp_path), "Boots", 3).warnings == ()
+
+
+@pytest.mark.parametrize(
+    "as_of",
+    [
+        "2026-03-02",
+        "2026-03-02T00:00:00",
+        "2026-03-02T01:00:00+01:00",
+        dt.date(2026, 3, 2),
+        dt.datetime(2026, 3, 2),
+        dt.datetime(2026, 3, 2, tzinfo=dt.UTC),
+        pd.Timestamp("2026-03-02"),
+        pd.Timestamp("2026-03-02T01:00:00", tz="Europe/Berlin"),
+    ],
+    ids=repr,
+)
+def test_a_moment_may_be_written_in_many_ways(as_of: AsOf, home: Path) -> None:
+    snapshot = open_snapshot(home)
+    assert read_inputs(snapshot, "Boots", 3, as_of=as_of).as_of == dt.datetime(2026, 3, 2)
+    assert history_frame(snapshot, "Boots", as_of=as_of)["ds"].max() == pd.Timestamp("2026-03-01")
+
+
+@pytest.mark.parametrize(
+    "as_of", ["March", "1700000000", "", 1_700_000_000, True, pd.NaT, "0001-01-01T00:00:00+14:00"], ids=repr
+)
+def test_what_is_no_moment_is_refused(as_of: Any, home: Path) -> None:
+    with pytest.raises(ForecastError, match="wanted a moment such as 2026-03-01") as caught:
+        forecast_category(open_snapshot(home), "Boots", 3, as_of=as_of)
+    assert caught.value.field == "as_of"
+
+
+def test_a_moment_that_has_not_come_is_refused_but_clocks_may_differ(home: Path) -> None:
+    snapshot, now = open_snapshot(home), dt.datetime.now(dt.UTC)
+    assert read_inputs(snapshot, "Boots", 3, as_of=now + dt.timedelta(minutes=2)).horizon == 3
+    with pytest.raises(ForecastError, match="a moment that has come"):
+        read_inputs(snapshot, "Boots", 3, as_of=now + dt.timedelta(hours=1))
+
+
+def test_a_moment_before_the_first_sales_were_known_says_when_they_were(home: Path) -> None:
+    first = last_week() - pd.Timedelta(weeks=3 + 129 - 1)
+    with pytest.raises(ForecastError) as caught:
+        forecast_category(open_snapshot(home), "Boots", 3, as_of="2019-05-01")
+    known = f"its first sales became known on {first:%Y-%m-%d} 00:00 UTC"
+    assert str(caught.value) == f"nothing was known of Boots by 2019-05-01 00:00 UTC; {known}"
 
 
 def test_an_unknown_category_is_refused(home: Path) -> None:

@@ -83,8 +83,35 @@ def test_finding_says_how_much_when_against_last_year_and_why(result):
 def test_finding_without_last_year_or_drivers(result):
     bare = replace(result, category=None, unit=None, history=result.history.tail(9), parts={"level": result.mean})
     told = words.finding(bare)
-    assert "units a week" in told
-    assert told.endswith("with no full year of positive sales to compare with; no driver moves it off its level.")
+    assert told.startswith(f"{result.mean.mean():,.0f} a week expected over ")
+    assert told.endswith("with no full year of positive sales to compare with; it rests on its level.")
+
+
+def test_a_driver_that_rounds_to_nothing_is_no_driver(result):
+    told = words.finding(replace(result, parts={"level": result.mean, "trend": np.full(6, -0.3)}))
+    assert told.endswith("; it rests on its level.")
+
+
+def test_a_unit_that_is_a_definition_stands_in_brackets(result):
+    parts = {"level": result.mean - 50, "season": np.full(6, 50.0)}
+    told = words.finding(replace(result, unit="index, January 2019 = 100", parts=parts))
+    assert f"{result.mean.mean():,.0f} (index, January 2019 = 100) a week expected" in told
+    assert told.endswith("the largest driver is season (+50 a week).")
+
+
+@pytest.mark.parametrize(
+    ("unit", "amount", "axis"),
+    [
+        ("pairs", "7 pairs", "pairs a month"),
+        ("1000 kg", "7 1000 kg", "1000 kg a month"),
+        ("", "7", "sales a month"),
+        (None, "7", "sales a month"),
+        ("index, 2019 = 100", "7 (index, 2019 = 100)", "index, 2019 = 100, by month"),
+    ],
+)
+def test_amounts_and_axes_take_the_unit_as_it_is(unit, amount, axis):
+    assert words.amount(7, unit) == amount
+    assert words.axis_label(unit, "MS") == axis
 
 
 def test_change_against_a_year_of_no_sales_is_unknown(result):
@@ -122,6 +149,9 @@ def test_numbers_are_written_for_people(value, digits, sign, text):
 
 def test_signal_ids_are_spelled_out():
     assert words.driver_name("google_trends/winter_boots/US") == "google trends: winter boots, US"
+    assert words.driver_name("google trends:Vehicle Parts") == "google trends: Vehicle Parts"
+    assert words.driver_name("calendar/US") == "public holidays: US"
+    assert words.driver_name("/") == "/"
     assert words.driver_name("x", {"x": "Rain in Oslo"}) == "Rain in Oslo"
 
 

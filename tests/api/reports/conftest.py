@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -45,10 +46,11 @@ def make_item() -> Callable[..., ReportItem]:
         periods: int = 180,
         horizon: int = 4,
         names: dict[str, str] | None = None,
+        moment: datetime | None = None,
         **changes: Any,
     ) -> ReportItem:
         changed = replace(result(frequency, periods, horizon), category=category, unit=unit, **changes)
-        return ReportItem(Record(category, unit, frequency), changed, changed.history, names or {})
+        return ReportItem(Record(category, unit, frequency), changed, changed.history, names or {}, moment)
 
     return make
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from api.reports.report import build_report
@@ -203,6 +204,61 @@ def test_history_without_quality_says_so(make_item, scored, signal):
     assert "The history is too short to test the forecast against its past." in words
     assert "There is not enough history to tell whether a signal helps this category." in words
     assert "n/a" in words
+
+
+def test_old_data_is_told_at_the_top_in_the_table_and_at_the_category(make_item):
+    fresh = make_item("Boots", moment=datetime(2025, 6, 9))  # asked for the moment at which its sales end
+    old = make_item("Hats")  # the report is of November 2026
+    words = report(fresh, old).text
+    last = pd.Timestamp(old.forecast.history_end)
+    assert f"How fresh Sales of Hats end on {last.day} {last:%b %Y}, so periods that are called next are over" in words
+    assert words.count(f"Old data: sales end on {last.day} {last:%b %Y}") == 1
+    assert words.count("(over)") == 1
+    assert "How fresh" not in report(fresh).text
+    assert "How fresh" in report(make_item(kinds=("nowcast",) * 4, moment=datetime(2025, 6, 9))).text
+
+
+def test_the_unknown_unit_is_not_made_up_and_an_index_not_a_count(make_item):
+    assert "units" not in report(make_item(unit=None)).text
+    words = report(make_item(unit="index, January 2019 = 100")).text
+    assert "(index, January 2019 = 100) a week expected" in words
+    assert "index, January 2019 = 100, by week, added to or taken from the level" in words
+
+
+def test_ranges_that_held_too_little_are_a_warning(make_item, scored):
+    item = make_item(backtest=scored(coverage={"80": 0.66, "95": 0.9}), warnings=["one", "two"])
+    words = report(item).text
+    assert "At past origins the 80 % range held only 66 % of actual sales" in words
+    assert "the 95 % range held only" not in words
+    assert "3 old data, ranges too narrow" in words
+    assert "Warnings At past origins" in words
+
+
+def test_a_gain_that_cannot_be_told_from_zero_is_called_so(make_item, signal):
+    assert "perhaps 3 % less error (1 signal)" in report(make_item(signals=[signal("search", 3.0)])).text
+    assert "no measurable gain (1 signal)" in report(make_item(signals=[signal("x", 0.0, admitted=True)])).text
+    both = [signal("search", 30.0, gain_interval_pct=(-1.0, 50.0)), signal("rain", 9.0)]
+    assert "up to 9 % less error (2 signals)" in report(make_item(signals=both)).text
+
+
+def test_a_month_is_called_by_its_name(make_item, signal):
+    item = make_item(frequency="MS", periods=60, signals=[signal("search", 9.0, known_to="2022-08-01")])
+    assert "Aug 2022" in report(item).text
+    assert "1 Aug 2022" not in report(item).text
+
+
+def test_drivers_that_round_to_nothing_move_nothing(make_item):
+    item = make_item()
+    parts = {"level": item.forecast.mean, "trend": np.full(4, 0.2)}
+    words = report(replace(item, forecast=replace(item.forecast, parts=parts))).text
+    assert "Nothing moves the forecast away from its level." in words
+    assert "the largest driver" not in words
+
+
+def test_mase_is_explained_without_contradicting_seasonal_naive(make_item):
+    words = report(make_item()).text
+    assert "misses, where 1 is the usual change of the history from one season to the next" in words
+    assert "naive forecast of the past" not in words
 
 
 def test_no_items_is_an_error():

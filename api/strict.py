@@ -1,0 +1,77 @@
+"""Requests that say one thing only: no doubled names in JSON or query, no text that some parsers read otherwise."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from api.errors import Problem, invalid_field
+
+_WHOLE = re.compile(r"-?\d{1,30}", re.ASCII)
+
+
+class StrictRoute(APIRoute):
+    """Refuses query parameters that are unknown or repeated, and bodies that are not plain JSON in UTF-8."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The usual handler, behind these checks."""
+        handle = super().get_route_handler()
+        known = {parameter.alias for parameter in self.dependant.query_params}
+
+        async def strictly(request: Request) -> Response:
+            _check_query(request, known)
+            return await handle(_StrictRequest(request.scope, request.receive))
+
+        return strictly
+
+
+class _StrictRequest(Request):
+    async def json(self) -> Any:
+        """The body as JSON; json.JSONDecodeError or a Problem where it is not."""
+        encoding = self.headers.get("content-encoding", "identity")
+        if encoding.lower() != "identity":
+            detail = f"the Content-Encoding is {encoding}; send the body as it is, without compression"
+            raise Problem(415, "unsupported-media-type", detail)
+        try:
+            text = (await self.body()).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            detail = f"the body is not UTF-8: byte {error.start + 1} is 0x{error.object[error.start]:02x}"
+            raise Problem(400, "bad-request", detail) from None
+        try:
+            return json.loads(text, object_pairs_hook=_once)
+        except RecursionError:
+            raise Problem(400, "bad-request", "the body is nested too deeply") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose names are all different: of a doubled one, parsers take the first or the last."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        name, times = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise invalid_field(name, f"{times} times", "each field once", f"the field {name} is given {times} times")
+    return members
+
+
+def _check_query(request: Request, known: set[str]) -> None:
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    for name, times in given.items():
+        if name not in known:
+            allowed = ", ".join(sorted(known)) or "none"
+            message = f"there is no query parameter {name}; allowed: {allowed}"
+            raise invalid_field(name, request.query_params[name], allowed, message)
+        if times > 1:
+            message = f"the query parameter {name} is given {times} times"
+            raise invalid_field(name, f"{times} times", "each parameter once", message)
+
+
+def whole(value: object) -> object:
+    """A whole number in plain digits, for a query parameter: no `1_0`, ` 1` or `1.0`."""
+    if isinstance(value, str) and not _WHOLE.fullmatch(value):
+        raise ValueError("a whole number in digits")
+    return value
