@@ -48,17 +48,23 @@ def weights(forecasts: FloatArray, target: FloatArray, steps: IntArray, half_lif
     `w ~ R^-8` where R is an expert's discounted mean absolute error over the best one's, half of it pooled over
     horizons. An expert without a record yet has no weight; before anyone has one, all that can speak share equally.
     """
-    loss, _ = discounted_mean(realised_at(np.abs(target - forecasts), steps), half_life)
-    floor = 1e-9 * np.nanmax(np.abs(loss), initial=0.0) + TINY
+    record = np.empty_like(forecasts)
+    for column, h in enumerate(steps):  # one step at a time: all at once would need many times the memory
+        error = np.abs(target[:, column] - forecasts[:, :, column])[..., None]
+        record[..., column] = discounted_mean(realised_at(error, np.array([h])), half_life)[0][..., 0]
+    record += 1e-9 * np.nanmax(record, initial=0.0) + TINY
     with np.errstate(invalid="ignore"):
-        ratio = (loss + floor) / (np.fmin.reduce(loss, axis=0) + floor)
-    known = np.isfinite(ratio)
-    pooled = np.where(known, ratio, 0.0).sum(-1, keepdims=True) / np.maximum(known.sum(-1, keepdims=True), 1)
-    record = np.where(known, (1 - POOLED) * ratio + POOLED * pooled, pooled)
+        record /= np.fmin.reduce(record, axis=0)
+    known = np.isfinite(record)
+    pooled = np.sum(record, axis=-1, where=known, keepdims=True) / np.maximum(known.sum(-1, keepdims=True), 1)
+    record *= 1 - POOLED
+    record += POOLED * pooled
+    np.copyto(record, pooled, where=~known)
     speaks = np.isfinite(forecasts)
-    raw = np.where(speaks & (record > 0), _power8(1.0 / np.maximum(record, 1.0)), 0.0)
+    raw = _power8(1.0 / np.maximum(record, 1.0)) * (speaks & (record > 0))
     raw = np.where(raw.sum(0) > 0, raw, speaks)
-    return np.asarray(raw / raw.sum(0))
+    raw /= raw.sum(0)
+    return raw
 
 
 def _power8(x: FloatArray) -> FloatArray:
