@@ -44,11 +44,12 @@ def _expected() -> tuple[type[Exception], ...]:
 
 def _told(error: Exception) -> Failed:
     from api.settings import SettingError
+    from forecast import OptionError
 
     if isinstance(error, OSError) and error.strerror:
         return Failed(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
     text = " ".join(str(error).split())
-    return Misused(text) if isinstance(error, SettingError) else Failed(text)
+    return Misused(text) if isinstance(error, (SettingError, OptionError)) else Failed(text)
 
 
 @click.group(

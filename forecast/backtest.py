@@ -100,7 +100,7 @@ class Backtest:
 
     def _quality(self, part: slice | tuple[slice, slice]) -> Quality:
         actual, median = self.actual[part], self.median[part]
-        inside = {f"{k:g}": metrics.coverage(actual, self.low[k][part], self.high[k][part]) for k in self.low}
+        inside = {f"{k:g}": self._coverage(k, part) for k in self.low}
         return Quality(
             origins=int(np.isfinite(self.actual).any(axis=1).sum()),
             wape=metrics.wape(actual, median),
@@ -109,6 +109,12 @@ class Backtest:
             vs_seasonal_naive_pct=metrics.change_pct(actual, median, self.seasonal_naive[part]),
             coverage=inside,
         )
+
+    def _coverage(self, level: float, part: slice | tuple[slice, slice]) -> float | None:
+        """None where fewer than `intervals.MIN_ORIGINS` past origins carried an interval that can be scored."""
+        actual, low, high = self.actual[part], self.low[level][part], self.high[level][part]
+        told = (np.isfinite(actual) & np.isfinite(low)).any(axis=1).sum()
+        return metrics.coverage(actual, low, high) if told >= intervals.MIN_ORIGINS else None
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ def forecast(
     mean = run.scale.mean(path, spread)
     parts = explain.contributions(terms, mean, run.scale.transform)
     importance = explain.importance(parts)
-    shut = plausible.is_closed(run.series.future(horizon), plausible.closed_weekdays(run.series))
+    weekdays = plausible.closed_weekdays(run.series)
+    shut = plausible.is_closed(run.series.future(horizon), weekdays)
     return Forecast(
         category=category,
         unit=unit,
@@ -103,7 +104,7 @@ def forecast(
         signals=_reports(run, importance),
         importance=importance,
         backtest=scored(run.past, run.errors, run.series, run.scale, checked, run.engine.name),
-        warnings=_warnings(run, clipped, bool(scenario)),
+        warnings=_warnings(run, weekdays, clipped, bool(scenario)),
         fit_ms=1000 * (time.perf_counter() - started),
     )
 
@@ -254,9 +255,8 @@ def _label(labels: freq.Days, edge: int) -> str | None:
     return str(labels[edge]) if edge >= 0 else None
 
 
-def _warnings(run: _Run, clipped: bool, scenario: bool) -> list[str]:
+def _warnings(run: _Run, weekdays: list[int], clipped: bool, scenario: bool) -> list[str]:
     found = list(run.series.notes)
-    weekdays = plausible.closed_weekdays(run.series)
     if weekdays:
         found.append(plausible.closed_note(weekdays))
     strange = plausible.implausible(run.series)

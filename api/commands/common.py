@@ -142,3 +142,9 @@ def note(text: str) -> None:
 def watched() -> bool:
     """Whether a person watches stderr: only then is progress shown."""
     return sys.stderr.isatty()
+
+
+def one_format(*, as_json: bool, as_csv: bool) -> None:
+    """Refuse to write JSON and CSV at once."""
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")

@@ -50,8 +50,7 @@ def forecast_command(
     """
     from api.service import as_answer, forecast_category
 
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv exclude each other")
+    common.one_format(as_json=as_json, as_csv=as_csv)
     snapshot = common.open_newest(ctx)
     result = forecast_category(snapshot, category, horizon, as_of=as_of, engine=engine, levels=levels)
     if as_csv:
@@ -144,8 +143,7 @@ def backtest_command(
 
     from api.service import backtest_category
 
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv exclude each other")
+    common.one_format(as_json=as_json, as_csv=as_csv)
     snapshot = common.open_newest(ctx)
     result = backtest_category(snapshot, category, horizon, origins=origins, as_of=as_of, engine=engine, levels=levels)
     if as_csv:

@@ -21,6 +21,7 @@ class Ets(Engine):
 
     def predict(self, problem: Problem) -> Path:
         """Terms `level` and `trend` of the adjusted series, and `season`."""
+        from statsmodels.tools.sm_exceptions import ConvergenceWarning
         from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
         rest, season = split_season(problem)
@@ -30,7 +31,7 @@ class Ets(Engine):
             )
         model = ETSModel(rest, error="add", trend="add", damped_trend=True)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an optimiser that stops early is judged by its backtest like any other
+            warnings.simplefilter("ignore", ConvergenceWarning)  # one that stops early is judged by its backtest too
             fitted = model.fit(disp=False)
         level = float(fitted.level[-1])
         return Path(

@@ -108,3 +108,11 @@ def test_backtest_scores_by_lead_time() -> None:
     frame = tested.to_frame()
     assert len(frame) == 57
     assert (frame["ds"] > frame["origin"]).all()
+
+
+def test_coverage_is_told_only_with_origins_enough() -> None:
+    ds = pd.date_range("2020-01-01", periods=72, freq="MS")
+    history = pd.DataFrame({"ds": ds, "y": 100 + np.random.default_rng(0).normal(size=72)})
+    few, many = (backtest(history, 3, origins=k).quality.coverage["80"] for k in (12, 30))
+    assert few is None
+    assert many is not None
