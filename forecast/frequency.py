@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from forecast.errors import HistoryError, OptionError
+from forecast.transform import median
 
-Days = npt.NDArray[np.datetime64]
+Days = npt.NDArray[np.datetime64]  # datetime64[D] throughout
+IntArray = npt.NDArray[np.int64]
 
 WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 KNOWN = ("D", *(f"W-{day}" for day in WEEKDAYS), "MS", "QS")
@@ -38,13 +39,23 @@ def season_lengths(frequency: str) -> tuple[float, ...]:
     return _SEASONS[family(frequency)]
 
 
-def infer(ds: pd.DatetimeIndex, field: str) -> str:
+def numbered(days: Days) -> IntArray:
+    """Days since 1970-01-01 of each day, without a copy: arithmetic on integers costs less than on dates."""
+    return days.view(np.int64)
+
+
+def distinct(days: Days) -> Days:
+    """The different days, sorted."""
+    number = numbered(days)
+    return days if (number[1:] > number[:-1]).all() else np.unique(number).view("datetime64[D]")
+
+
+def infer(days: Days, field: str) -> str:
     """The frequency that sorted unique labels follow, gaps allowed; raises HistoryError where there is none."""
-    days = ds.to_numpy().astype("datetime64[D]")
-    steps = np.diff(days).astype(int)
-    if steps.size == 0:
-        raise HistoryError(field, f"{len(ds)} period", "at least 2 periods, or the option frequency")
-    usual = int(np.median(steps))
+    number = numbered(days)
+    if number.size < 2:
+        raise HistoryError(field, f"{number.size} period", "at least 2 periods, or the option frequency")
+    usual = int(median(number[1:] - number[:-1]))
     for name, (low, high) in _SPACING.items():
         if low <= usual <= high:
             return f"W-{_weekday(days, field)}" if name == "W" else name
@@ -52,8 +63,8 @@ def infer(ds: pd.DatetimeIndex, field: str) -> str:
 
 
 def _weekday(days: Days, field: str) -> str:
-    weekdays = (days.astype(int) + 3) % 7  # 1970-01-01 was a Thursday
-    if np.unique(weekdays).size > 1:
+    weekdays = (numbered(days) + 3) % 7  # 1970-01-01 was a Thursday
+    if (weekdays != weekdays[0]).any():
         odd = int(np.argmax(weekdays != np.bincount(weekdays).argmax()))
         raise HistoryError(field, str(days[odd]), "weekly dates that all fall on one day of the week")
     return WEEKDAYS[weekdays[0]]
@@ -65,8 +76,8 @@ def label(days: Days, frequency: str) -> Days:
     if kind == "D":
         return days
     if kind == "W":
-        ahead = (WEEKDAYS.index(frequency[2:]) - (days.astype(int) + 3)) % 7
-        return np.asarray(days + ahead.astype("timedelta64[D]"))
+        number = numbered(days)
+        return np.asarray((number + (WEEKDAYS.index(frequency[2:]) - 3 - number) % 7).view("datetime64[D]"))
     months = days.astype("datetime64[M]")
     if kind == "QS":
         months = months - (months.astype(int) % 3).astype("timedelta64[M]")
@@ -76,11 +87,9 @@ def label(days: Days, frequency: str) -> Days:
 def spans(labels: Days, frequency: str) -> tuple[Days, Days]:
     """First day, and the day after the last, of each labelled period."""
     kind = family(frequency)
-    one = np.timedelta64(1, "D")
-    if kind == "D":
-        return labels, labels + one
-    if kind == "W":
-        return labels - 6 * one, labels + one
+    if kind in ("D", "W"):
+        after = numbered(labels) + 1
+        return (labels if kind == "D" else (after - 7).view("datetime64[D]")), after.view("datetime64[D]")
     months = labels.astype("datetime64[M]") + np.timedelta64(3 if kind == "QS" else 1, "M")
     return labels, months.astype("datetime64[D]")
 
@@ -97,7 +106,7 @@ def between(first: np.datetime64, last: np.datetime64, frequency: str) -> Days:
     return _steps(first, np.arange(count + 1), frequency)
 
 
-def _steps(first: np.datetime64, steps: npt.NDArray[np.int64], frequency: str) -> Days:
+def _steps(first: np.datetime64, steps: IntArray, frequency: str) -> Days:
     unit, size = _STEPS[family(frequency)]
-    start = first.astype(f"datetime64[{unit}]")
-    return np.asarray(start + (size * steps).astype(f"timedelta64[{unit}]")).astype("datetime64[D]")
+    start = int(first.astype(f"datetime64[{unit}]").astype(int))
+    return (start + size * steps).view(f"datetime64[{unit}]").astype("datetime64[D]", copy=False)

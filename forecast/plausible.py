@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from forecast.frequency import Days, family
+from forecast.frequency import Days, IntArray, family, numbered
 from forecast.series import Series
-from forecast.transform import FloatArray
+from forecast.transform import FloatArray, median
 
 _WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 _WEEKS = 4  # of history before a weekday without any sale counts as closed
@@ -18,14 +18,16 @@ def closed_weekdays(series: Series) -> list[int]:
     if family(series.frequency) != "D" or len(series) < 7 * _WEEKS:
         return []
     weekday = _weekday(series.ds)
-    share = np.array([np.isfinite(series.y[weekday == day]).mean() for day in range(7)])
+    share = np.bincount(weekday, np.isfinite(series.y)) / np.bincount(weekday)
     never = np.flatnonzero(share == 0)
     return [int(day) for day in never] if (share[share > 0] > 0.5).all() else []
 
 
 def is_closed(ds: Days, weekdays: list[int]) -> np.ndarray:
     """Which of the days fall on one of the weekdays, (days,)."""
-    return np.isin(_weekday(ds), weekdays)
+    shut = np.zeros(7, dtype=bool)
+    shut[weekdays] = True
+    return np.asarray(shut[_weekday(ds)])
 
 
 def closed_note(weekdays: list[int]) -> str:
@@ -35,18 +37,18 @@ def closed_note(weekdays: list[int]) -> str:
 
 def implausible(series: Series) -> str | None:
     """A sentence on the largest value where it is far beyond the usual one, else None."""
-    seen = np.abs(series.y[np.isfinite(series.y) & (series.y != 0)])
+    size = np.abs(series.y)
+    seen = size[size > 0]
     if seen.size < 12:
         return None
-    largest = int(np.nanargmax(np.abs(series.y)))
-    times = float(np.abs(series.y[largest]) / np.median(seen))
+    times = float(seen.max() / median(seen))
     if times <= _TIMES:
         return None
-    return f"the sale of {series.ds[largest]} is {times:,.0f} times the usual one: is it right?"
+    return f"the sale of {series.ds[np.nanargmax(size)]} is {times:,.0f} times the usual one: is it right?"
 
 
-def _weekday(ds: Days) -> np.ndarray:
-    return (ds.astype(int) + 3) % 7
+def _weekday(ds: Days) -> IntArray:
+    return (numbered(ds) + 3) % 7  # 1970-01-01 was a Thursday
 
 
 def close(parts: dict[str, FloatArray], mean: FloatArray, shut: np.ndarray) -> dict[str, FloatArray]:

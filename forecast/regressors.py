@@ -7,7 +7,8 @@ and a value that straddles two periods is split by days.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -15,12 +16,12 @@ import pandas as pd
 from forecast import columns
 from forecast import frequency as freq
 from forecast.errors import HistoryError, SignalsError
-from forecast.frequency import Days
+from forecast.frequency import Days, IntArray
+from forecast.grid import Grid
 from forecast.series import Series
-from forecast.transform import FloatArray
+from forecast.transform import FloatArray, median
 
 _DAY = np.timedelta64(1, "D")
-_MIN_COVER = 0.5  # of a period's days, where a finer signal has holes
 _COARSER = 1.5  # a value that spans more than this many periods is held, not spread
 
 
@@ -57,26 +58,28 @@ class SignalRows:
     future_known: bool
     total: bool
 
-    @property
+    @cached_property
     def revised(self) -> bool:
         """True where some span has more than one version."""
-        return np.unique(self.start).size < self.start.size
+        return bool((self.start[1:] == self.start[:-1]).any())
 
     def as_of(self, moment: pd.Timestamp | None) -> SignalRows:
         """The last version of each span known at `moment`; withdrawn values are left out.
 
         Without `known_at` a value counts as known when its span ends, a planned one always.
         """
-        start, end, value, known = self.start, self.end, self.value, self.known_at
-        if moment is not None and (known is not None or not self.future_known):
-            seen = (end if known is None else known) <= np.datetime64(moment, "us")
-            start, end, value = start[seen], end[seen], value[seen]
-            known = None if known is None else known[seen]
-        if start.size:
-            keep = np.append(start[1:] != start[:-1], True) & np.isfinite(value)
-            start, end, value = start[keep], end[keep], value[keep]
-            known = None if known is None else known[keep]
-        return SignalRows(self.name, start, end, value, known, self.future_known, self.total)
+        rows = self
+        if moment is not None and (self.known_at is not None or not self.future_known):
+            rows = rows._where((self.end if self.known_at is None else self.known_at) <= np.datetime64(moment, "us"))
+        if rows.revised:
+            rows = rows._where(np.append(rows.start[1:] != rows.start[:-1], True))
+        return rows._where(np.isfinite(rows.value))
+
+    def _where(self, keep: np.ndarray) -> SignalRows:
+        if keep.all():
+            return self
+        known = None if self.known_at is None else self.known_at[keep]
+        return replace(self, start=self.start[keep], end=self.end[keep], value=self.value[keep], known_at=known)
 
 
 def read(signals: pd.DataFrame | None, as_of: pd.Timestamp | None = None) -> list[SignalRows]:
@@ -90,64 +93,112 @@ def read(signals: pd.DataFrame | None, as_of: pd.Timestamp | None = None) -> lis
         raise SignalsError("signals", type(signals).__name__, "a long DataFrame with columns signal, ds, value")
     spans = ("start", "end") if "ds" not in signals.columns else ("ds",)
     columns.require(signals, ("signal", *spans, "value"), "signals", SignalsError)
-    if as_of is not None and "known_at" in signals.columns and len(signals):
-        known = columns.moments(signals["known_at"], "signals.known_at", SignalsError)
-        signals = signals[known <= np.datetime64(as_of, "us")]
     if signals.empty:
         return []
-    names = signals["signal"].astype(str).to_numpy()
-    parsed = _Columns(signals)
-    return [parsed.rows(str(name), np.flatnonzero(names == name)) for name in sorted(set(names))]
+    known = _optional(signals, "known_at", columns.moments)
+    if as_of is not None and known is not None:
+        seen = known <= np.datetime64(as_of, "us")
+        if not seen.all():
+            signals, known = signals[seen], known[seen]
+    return _Table(signals, known).signals() if len(signals) else []
 
 
-class _Columns:
-    """The columns of a long frame as arrays, parsed once for all signals."""
+_Read = Callable[[pd.Series, str, type[SignalsError]], np.ndarray]
 
-    def __init__(self, frame: pd.DataFrame) -> None:
-        def parsed(read: Callable[[pd.Series, str, type[SignalsError]], np.ndarray], name: str) -> np.ndarray | None:
-            return read(frame[name], f"signals.{name}", SignalsError) if name in frame.columns else None
 
-        self.value = columns.numbers(frame["value"], "signals.value", SignalsError)
-        self.known = parsed(columns.moments, "known_at")
-        label = "ds" if "ds" in frame.columns else "start"
-        self.start = columns.days(frame[label], f"signals.{label}", SignalsError)
-        self.end = parsed(columns.days, "end") if label == "start" else None
-        self.future = parsed(columns.flags, "future_known")
-        self.aggregation = frame["aggregation"].to_numpy() if "aggregation" in frame.columns else None
-        if self.end is not None and (self.end <= self.start).any():
-            row = int((self.end <= self.start).argmax())
-            raise SignalsError(
-                "signals.end", f"{self.end[row]} in row {row}", f"a day after its start, {self.start[row]}"
-            )
+def _optional(frame: pd.DataFrame, name: str, read: _Read) -> np.ndarray | None:
+    return read(frame[name], f"signals.{name}", SignalsError) if name in frame.columns else None
 
-    def rows(self, name: str, index: np.ndarray) -> SignalRows:
-        start, value = self.start[index], self.value[index]
-        known = None if self.known is None else self.known[index]
-        order = np.lexsort((known, start)) if known is not None else np.argsort(start, kind="stable")
-        start, value = start[order], value[order]
-        known = None if known is None else known[order]
-        twice = start[1:] == start[:-1] if known is None else (start[1:] == start[:-1]) & (known[1:] == known[:-1])
+
+class _Table:
+    """The columns of a long frame as arrays, sorted by signal (`names[code]`), day and moment known."""
+
+    def __init__(self, frame: pd.DataFrame, known: np.ndarray | None) -> None:
+        value = columns.numbers(frame["value"], "signals.value", SignalsError)
+        start, end = _days(frame)
+        future = _optional(frame, "future_known", columns.flags)
+        self.names, code = _texts(frame["signal"])
+        if (code < 0).any():
+            raise SignalsError("signals.signal", f"no name in row {int(code.argmin())}", "a name in every row")
+        key = code * _MANY + freq.numbered(start)
+        order = columns.order(key, known)
+        self.start, self.value = start[order], value[order]
+        self.end = None if end is None else end[order]
+        self.known = None if known is None else known[order]
+        self.future = None if future is None else future[order]
+        self.twice = columns.repeated(key[order], self.known)
+        self.kinds, kind = _texts(frame["aggregation"]) if "aggregation" in frame.columns else ([], None)
+        self.kind = None if kind is None else kind[order]
+        self.spans: dict[bytes, tuple[Days, Days]] = {}
+        self.edges = np.searchsorted(code[order], np.arange(len(self.names) + 1))
+
+    def signals(self) -> list[SignalRows]:
+        """Each signal's rows, in the order of names."""
+        return [self._rows(i) for i in sorted(range(len(self.names)), key=self.names.__getitem__)]
+
+    def _rows(self, i: int) -> SignalRows:
+        name, part = self.names[i], slice(self.edges[i], self.edges[i + 1])
+        start = self.start[part]
+        twice = self.twice[part.start : part.stop - 1]
         if twice.any():
             raise SignalsError(
                 f"signals[{name}].ds",
                 f"{start[1:][twice][0]} twice",
                 "one row a date (or a column known_at that tells versions apart)",
             )
-        start, end = (start, self.end[index][order]) if self.end is not None else _spans(start, name)
-        future = bool(self.future[index].any()) if self.future is not None else False
-        return SignalRows(name, start, end, value, known, future, self._total(name, index))
+        start, end = self._spans(start, None if self.end is None else self.end[part], name)
+        known = None if self.known is None else self.known[part]
+        future = self.future is not None and bool(self.future[part].any())
+        return SignalRows(name, start, end, self.value[part], known, future, self._total(name, part))
 
-    def _total(self, name: str, index: np.ndarray) -> bool:
-        if self.aggregation is None:
+    def _spans(self, start: Days, end: Days | None, name: str) -> tuple[Days, Days]:
+        """Spans from labels or from both their ends; signals that share them share the arrays, worked out once."""
+        same = start.tobytes() + (b"" if end is None else end.tobytes())
+        if same not in self.spans:
+            self.spans[same] = _spans(start, name) if end is None else (start, end)
+        return self.spans[same]
+
+    def _total(self, name: str, part: slice) -> bool:
+        if self.kind is None:
             return False
-        kinds = {str(kind) for kind in self.aggregation[index]}
+        kinds = {(*self.kinds, "nan")[kind] for kind in set(self.kind[part].tolist())}
         if not kinds <= {"mean", "sum"}:
             raise SignalsError(f"signals[{name}].aggregation", ", ".join(sorted(kinds)), "mean or sum")
         return "sum" in kinds
 
 
+_MANY = 10**9  # more days than datetime64[us] spans on either side of 1970
+
+
+def _days(frame: pd.DataFrame) -> tuple[Days, Days | None]:
+    """First days, and the days after the last where the frame says them."""
+    if "ds" in frame.columns:
+        return columns.days(frame["ds"], "signals.ds", SignalsError), None
+    start = columns.days(frame["start"], "signals.start", SignalsError)
+    end = _optional(frame, "end", columns.days)
+    if end is not None and (end <= start).any():
+        row = int((end <= start).argmax())
+        raise SignalsError("signals.end", f"{end[row]} in row {row}", f"a day after its start, {start[row]}")
+    return start, end
+
+
+def _texts(column: pd.Series) -> tuple[list[str], IntArray]:
+    """The different texts of a column, in order of appearance, and which of them each row has, -1 where it has none.
+
+    Other values count as their text, so that 1 and "1" are the same.
+    """
+    code, found = pd.factorize(column.array)
+    texts = list(found)
+    if not all(isinstance(text, str) for text in texts):
+        texts = pd.Index(found).astype(str).to_list()
+    different = list(dict.fromkeys(texts))
+    if len(different) < len(texts):
+        code = np.array([*map(different.index, texts), -1])[code]
+    return different, code
+
+
 def _spans(labels: Days, name: str) -> tuple[Days, Days]:
-    unique = pd.DatetimeIndex(np.unique(labels))
+    unique = freq.distinct(labels)
     if unique.size == 1:
         return labels, labels + _DAY
     try:
@@ -159,15 +210,19 @@ def _spans(labels: Days, name: str) -> tuple[Days, Days]:
 
 def lay(rows: SignalRows, series: Series, horizon: int, as_of: pd.Timestamp | None) -> Regressor:
     """The signal as known at `as_of` on the periods of `series` and `horizon` more."""
-    labels = np.concatenate([series.ds, series.future(horizon)])
-    starts, ends = freq.spans(labels, series.frequency)
+    grid = series.grid(horizon)
     known = rows.as_of(as_of)
     if known.start.size == 0:
-        return Regressor(rows.name, np.full(labels.size, np.nan), -1, rows.future_known)
-    wide = np.median((known.end - known.start).astype(int)) > _COARSER * np.median((ends - starts).astype(int))
-    now = series.end if as_of is None else np.datetime64(as_of, "D")
-    x = _hold(known, ends, now) if wide else _spread(known, starts, ends)
+        return Regressor(rows.name, np.full(grid.labels.size, np.nan), -1, rows.future_known)
+    if median(_length(known)) > _COARSER * grid.usual:
+        x = _hold(known, grid.ends, series.end if as_of is None else np.datetime64(as_of, "D"))
+    else:
+        x = _spread(known, grid)
     return Regressor(rows.name, x, _edge(x), rows.future_known)
+
+
+def _length(rows: SignalRows) -> IntArray:
+    return freq.numbered(rows.end) - freq.numbered(rows.start)
 
 
 def _edge(x: FloatArray) -> int:
@@ -192,19 +247,10 @@ def _hold(rows: SignalRows, ends: Days, now: np.datetime64) -> FloatArray:
     return x
 
 
-def _spread(rows: SignalRows, starts: Days, ends: Days) -> FloatArray:
+def _spread(rows: SignalRows, grid: Grid) -> FloatArray:
     """As fine as the series or finer: the mean (or sum) over the days of each period."""
-    first = min(starts[0], rows.start[0])
-    daily = np.full(int((max(ends[-1], rows.end[-1]) - first).astype(int)), np.nan)
-    length = (rows.end - rows.start).astype(int)
-    offset = np.repeat((rows.start - first).astype(int) - np.concatenate([[0], np.cumsum(length)[:-1]]), length)
-    day = np.arange(length.sum()) + offset
-    daily[day] = np.repeat(rows.value / length if rows.total else rows.value, length)
-    total = np.concatenate([[0.0], np.cumsum(np.nan_to_num(daily))])
-    count = np.concatenate([[0.0], np.cumsum(np.isfinite(daily))])
-    a, b = (starts - first).astype(int), (ends - first).astype(int)
-    seen, sums, days = count[b] - count[a], total[b] - total[a], (b - a).astype(float)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        x = np.where(seen >= _MIN_COVER * days, sums / seen * (days if rows.total else 1.0), np.nan)
-    x[ends > rows.end[-1]] = np.nan  # the period at the edge is not over for this signal
+    x = grid.cut(rows.start, rows.end).mean(rows.value / _length(rows) if rows.total else rows.value)
+    if rows.total:
+        x *= grid.days
+    x[grid.ends > rows.end[-1]] = np.nan  # the period at the edge is not over for this signal
     return x

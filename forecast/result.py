@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from forecast import intervals
 from forecast.backtest import Backtest, Quality
 from forecast.errors import OptionError
 from forecast.frequency import Days
+from forecast.series import Series
 from forecast.transform import FloatArray
 
 if TYPE_CHECKING:
@@ -51,7 +52,33 @@ class EngineUsed:
     reason: str
 
 
-@dataclass(frozen=True)
+class _History:
+    """A field that takes a frame, or the series that its frame is made from when somebody asks for it.
+
+    Making one costs as much as all of `to_dict()`, which only counts periods.
+    """
+
+    def __get__(self, forecast: Forecast | None, owner: type[Forecast]) -> pd.DataFrame:
+        if forecast is None:
+            raise AttributeError("history")  # no default: dataclasses ask the class for one
+        kept: pd.DataFrame | Series = vars(forecast)["history"]
+        if isinstance(kept, Series):
+            kept = pd.DataFrame({"ds": pd.DatetimeIndex(kept.ds), "y": kept.y})
+            self.__set__(forecast, kept)
+        return kept
+
+    def __set__(self, forecast: Forecast, value: pd.DataFrame | Series) -> None:
+        vars(forecast)["history"] = value
+
+    @staticmethod
+    def periods(forecast: Forecast) -> int:
+        """How many periods have a value."""
+        kept: pd.DataFrame | Series = vars(forecast)["history"]
+        y = kept.y if isinstance(kept, Series) else kept["y"]
+        return int(np.count_nonzero(~np.isnan(np.asarray(y, dtype=float))))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Forecast:
     """The answer of `forecast()`. Arrays run over the periods of the horizon, values are in sales units."""
 
@@ -59,7 +86,7 @@ class Forecast:
     unit: str | None
     frequency: str
     as_of: pd.Timestamp | None
-    history: pd.DataFrame  # ds, y as known at the origin; y is NaN in gaps
+    history: _History = _History()  # a frame ds, y as known at the origin; y is NaN in gaps
     history_start: np.datetime64
     history_end: np.datetime64  # the last day of the last known period
     engine: EngineUsed
@@ -125,6 +152,7 @@ class Forecast:
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data, ready for JSON."""
+        quality = self.quality
         return {
             "category": self.category,
             "unit": self.unit,
@@ -133,27 +161,37 @@ class Forecast:
             "history": {
                 "start": str(self.history_start),
                 "end": str(self.history_end),
-                "periods": int(self.history["y"].notna().sum()),
+                "periods": _History.periods(self),
             },
-            "engine": asdict(self.engine),
-            "forecast": [self._period(i) for i in range(len(self.ds))],
-            "signals": [asdict(s) | {"gain_interval_pct": _listed(s.gain_interval_pct)} for s in self.signals],
+            "engine": _plain(self.engine),
+            "forecast": self._periods(),
+            "signals": [_plain(s) | {"gain_interval_pct": _listed(s.gain_interval_pct)} for s in self.signals],
             "importance": self.importance,
-            "quality": asdict(self.quality),
+            "quality": _plain(quality) | {"coverage": dict(quality.coverage)},
             "warnings": self.warnings,
             "timing_ms": {"fit": self.fit_ms},
         }
 
-    def _period(self, i: int) -> dict[str, Any]:
-        bounds = {f"{level:g}": [float(b[i]) for b in self.interval(level)] for level in self.levels}
-        return {
-            "period": str(self.ds[i]),
-            "kind": self.kinds[i],
-            "value": float(self.mean[i]),
-            "median": float(self.median[i]),
-            "intervals": bounds,
-            "contributions": {name: float(part[i]) for name, part in self.parts.items()},
-        }
+    def _periods(self) -> list[dict[str, Any]]:
+        names = [f"{level:g}" for level in self.levels]
+        bounds = [np.stack(self.interval(level), axis=1).tolist() for level in self.levels]
+        parts = np.array(list(self.parts.values()), dtype=float).T.tolist()
+        rows = zip(self.ds.astype(str).tolist(), self.kinds, self.mean.tolist(), self.median.tolist(), strict=True)
+        return [
+            {
+                "period": period,
+                "kind": kind,
+                "value": value,
+                "median": median,
+                "intervals": dict(zip(names, [b[i] for b in bounds], strict=True)),
+                "contributions": dict(zip(self.parts, parts[i], strict=True)),
+            }
+            for i, (period, kind, value, median) in enumerate(rows)
+        ]
+
+
+def _plain(record: EngineUsed | SignalReport | Quality) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def _listed(pair: tuple[float, float] | None) -> list[float] | None:

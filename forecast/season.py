@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from forecast import frequency as freq
 from forecast.errors import OptionError
+from forecast.frequency import Days
 from forecast.series import Series
 
 IntArray = npt.NDArray[np.int64]
@@ -25,17 +28,33 @@ def analog_lags(season: float, steps: IntArray, years: int) -> IntArray:
 
 def holidays_signal(series: Series, horizon: int, country: str) -> pd.DataFrame:
     """Public holidays on each day as the future-known daily signal `calendar/COUNTRY` (1 on a holiday)."""
-    import holidays  # heavy, and only wanted where a calendar is named
-
-    if country not in holidays.list_supported_countries():
+    if country not in _countries():
         raise OptionError(
             "calendar", country, "an ISO 3166 country code known to the holidays package, such as US or DE"
         )
     last = freq.spans(series.future(horizon)[-1:], series.frequency)[1][0]
     days = np.arange(series.start, last, dtype="datetime64[D]")
-    years = range(pd.Timestamp(days[0]).year, pd.Timestamp(days[-1]).year + 1)
-    known = np.array(list(holidays.country_holidays(country, years=years)), dtype="datetime64[D]")
-    value = np.isin(days, known).astype(float)
+    first, final = (int(day.astype("datetime64[Y]").astype(int)) + 1970 for day in days[[0, -1]])
+    known = freq.numbered(_holidays(country, first, final)) - int(freq.numbered(days)[0])
+    value = np.zeros(days.size)
+    value[known[(known >= 0) & (known < days.size)]] = 1.0
     return pd.DataFrame(
         {"signal": f"calendar/{country}", "ds": days, "value": value, "future_known": True, "aggregation": "sum"}
     )
+
+
+@lru_cache(maxsize=1)
+def _countries() -> frozenset[str]:
+    import holidays  # heavy, and only wanted where a calendar is named
+
+    return frozenset(holidays.list_supported_countries())
+
+
+@lru_cache(maxsize=256)
+def _holidays(country: str, first: int, final: int) -> Days:
+    """The public holidays of a country in the years from `first` to `final`; not to be written to."""
+    import holidays
+
+    dates = np.array(list(holidays.country_holidays(country, years=range(first, final + 1))), dtype="datetime64[D]")
+    dates.flags.writeable = False
+    return dates

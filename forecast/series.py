@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from forecast import columns
 from forecast import frequency as freq
 from forecast.errors import HistoryError, OptionError
 from forecast.frequency import Days
+from forecast.grid import Grid, grid
 from forecast.transform import FloatArray
 
 MIN_PERIODS = 2
@@ -25,23 +27,31 @@ class Series:
     frequency: str
     season_lengths: tuple[float, ...]
     notes: tuple[str, ...] = ()
+    _grids: dict[int, Grid] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.ds)
 
-    @property
+    @cached_property
     def start(self) -> np.datetime64:
         """First day of the first period."""
         return np.datetime64(freq.spans(self.ds[:1], self.frequency)[0][0])
 
-    @property
+    @cached_property
     def end(self) -> np.datetime64:
         """The day after the last period."""
         return np.datetime64(freq.spans(self.ds[-1:], self.frequency)[1][0])
 
     def future(self, horizon: int) -> Days:
         """Labels of the `horizon` periods after the last one."""
-        return freq.following(self.ds[-1], horizon, self.frequency)
+        return self.grid(horizon).labels[len(self) :]
+
+    def grid(self, horizon: int) -> Grid:
+        """The periods and `horizon` more; made once, as every signal is laid on the same."""
+        if horizon not in self._grids:
+            ahead = freq.following(self.ds[-1], horizon, self.frequency)
+            self._grids[horizon] = grid(np.concatenate([self.ds, ahead]), self.frequency)
+        return self._grids[horizon]
 
 
 @dataclass(frozen=True)
@@ -54,10 +64,10 @@ class Versions:
     frequency: str
     season_lengths: tuple[float, ...]
 
-    @property
+    @cached_property
     def revised(self) -> bool:
         """True where some period has more than one version."""
-        return np.unique(self.ds).size < self.ds.size
+        return bool((self.ds[1:] == self.ds[:-1]).any())
 
     def read(self, as_of: pd.Timestamp | None) -> Series:
         """The series as known at `as_of`: the last version of each period, complete periods only."""
@@ -84,9 +94,10 @@ def _known(versions: Versions, as_of: pd.Timestamp) -> np.ndarray:
 
 def _latest(ds: Days, y: FloatArray) -> tuple[Days, FloatArray]:
     """Rows are sorted by (ds, known_at): keep the last of each ds."""
-    if ds.size == 0:
+    again = ds[1:] == ds[:-1]
+    if not again.any():
         return ds, y
-    last = np.append(ds[1:] != ds[:-1], True)
+    last = np.append(~again, True)
     return ds[last], y[last]
 
 
@@ -97,8 +108,8 @@ def _regular(ds: Days, y: FloatArray, versions: Versions, notes: list[str]) -> S
     ds, y = ds[seen[0] : seen[-1] + 1], y[seen[0] : seen[-1] + 1]
     whole = freq.between(ds[0], ds[-1], versions.frequency)
     values = np.full(whole.size, np.nan)
-    values[np.searchsorted(whole, ds)] = y
-    missing = int(np.isnan(values).sum())
+    values[slice(None) if whole.size == ds.size else np.searchsorted(whole, ds)] = y
+    missing = values.size - seen.size
     if missing:
         notes.append(
             f"{missing} of {values.size} periods have no value; they are bridged, and no error is scored on them"
@@ -127,9 +138,9 @@ def versions(
         if not seen.any():
             raise HistoryError("history.known_at", f"nothing before {known.min()}", f"sales known by {as_of}")
         ds, y, known = ds[seen], y[seen], known[seen]
-    name = freq.check(frequency) if frequency else freq.infer(pd.DatetimeIndex(np.unique(ds)), "history.ds")
+    name = freq.check(frequency) if frequency else freq.infer(freq.distinct(ds), "history.ds")
     ds = _labels(ds, name)
-    order = np.lexsort((known, ds)) if known is not None else np.argsort(ds, kind="stable")
+    order = columns.order(freq.numbered(ds), known)
     ds, y, known = ds[order], y[order], None if known is None else known[order]
     _refuse_repeats(ds, known, name)
     return Versions(ds, y, known, name, _seasons(name, season_length))
@@ -147,9 +158,7 @@ def _frame(history: pd.DataFrame | pd.Series) -> pd.DataFrame:
 
 
 def _refuse_repeats(ds: Days, known: np.ndarray | None, frequency: str) -> None:
-    twice = ds[1:] == ds[:-1]
-    if known is not None:
-        twice &= known[1:] == known[:-1]
+    twice = columns.repeated(freq.numbered(ds), known)
     if twice.any():
         raise HistoryError(
             "history.ds",
@@ -161,8 +170,7 @@ def _refuse_repeats(ds: Days, known: np.ndarray | None, frequency: str) -> None:
 def _labels(ds: Days, frequency: str) -> Days:
     """Any day of a month or quarter may label it; a day or a week has one label."""
     labels = freq.label(ds, frequency)
-    kind = freq.family(frequency)
-    if kind in ("D", "W") and (labels != ds).any():
+    if freq.family(frequency) == "W" and (labels != ds).any():
         odd = ds[labels != ds][0]
         raise HistoryError("history.ds", str(odd), f"dates that label periods of {frequency}")
     return labels

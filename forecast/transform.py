@@ -30,6 +30,15 @@ class Transform:
         return self.unit * (np.exp(z) - self.offset) if self.log else self.unit * z
 
 
+def median(values: npt.NDArray[np.float64] | npt.NDArray[np.int64]) -> float:
+    """The median of `values` (n,), at least one and none of them NaN: np.median without its overhead."""
+    half = values.size // 2
+    if values.size % 2:
+        return float(np.partition(values, half)[half])
+    low, high = np.partition(values, (half - 1, half))[half - 1 : half + 1]
+    return float((low + high) / 2)
+
+
 def choose(y: FloatArray) -> Transform:
     """The working scale for a history `y` of shape (periods,), NaN where missing."""
     seen = y[np.isfinite(y)]
@@ -37,5 +46,5 @@ def choose(y: FloatArray) -> Transform:
     unit = size if size > 0 else 1.0
     if seen.min() < 0 or size == 0:
         return Transform(log=False, offset=0.0, unit=unit)
-    small = seen.min() <= _SMALLEST_SHARE * np.median(seen)
+    small = seen.min() <= _SMALLEST_SHARE * median(seen)
     return Transform(log=True, offset=_OFFSET_SHARE if small else 0.0, unit=unit)
