@@ -170,6 +170,7 @@ class Signal(Answer):
     known_to: dt.date | None
     importance: float | None
     reason: str
+    members: list[str] = Field(default=[], description="the signals of a group that was admitted as one")
 
 
 class Share(Answer):
@@ -177,6 +178,9 @@ class Share(Answer):
 
     driver: str
     share: float
+    share_interval: tuple[float, float] | None = Field(
+        default=None, description="the share at four in five of the latest past origins; null where they are too few"
+    )
 
 
 class Quality(Answer):

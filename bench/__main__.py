@@ -5,15 +5,26 @@ from __future__ import annotations
 import subprocess
 import sys
 
-COMMANDS = ("bench.imports", "bench.store", "bench.importing", "bench.noise")
+COMMANDS = (
+    ("bench.imports",),
+    ("bench.store",),
+    ("bench.importing",),
+    ("bench.latency",),
+    ("bench.batch", "--series", "10000"),
+    ("bench.noise",),
+    ("bench.shocks",),
+    ("bench.holidays",),
+    ("bench.accuracy", "--jobs", "2"),
+    ("bench.nasty", "--series", "10000"),
+)
 
 
 def main() -> None:
     """Run each in a process of its own."""
-    for module in COMMANDS:
-        print(f"\n== python -m {module}", flush=True)
-        subprocess.run([sys.executable, "-m", module], check=True)
-    print("\nAlso: python -m bench.first_run (a fresh clone), python -m bench.accuracy --bench DIR (real sales)")
+    for command in COMMANDS:
+        print(f"\n== python -m {' '.join(command)}", flush=True)
+        subprocess.run([sys.executable, "-m", *command], check=True)
+    print("\nAlso: python -m bench.first_run (a fresh clone), python -m bench.accuracy --tasks DIR (real sales)")
 
 
 if __name__ == "__main__":

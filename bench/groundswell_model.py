@@ -9,7 +9,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from forecast import forecast
+from forecast import Forecast, forecast
 
 
 class Case(Protocol):
@@ -24,20 +24,20 @@ class Case(Protocol):
 
 def fast(case: Case) -> pd.DataFrame:
     """The fast engine with the case's signals: ds, mean, median and the bounds, one row a period."""
-    return _predict(case, case.signals)
+    return answer(case, True).to_frame()
 
 
 def fast_without_signals(case: Case) -> pd.DataFrame:
     """The same engine with no signal offered: what the signals are worth is the difference."""
-    return _predict(case, None)
+    return answer(case, False).to_frame()
 
 
-def _predict(case: Case, signals: pd.DataFrame | None) -> pd.DataFrame:
-    result = forecast(
+def answer(case: Case, with_signals: bool) -> Forecast:
+    """All that the fast engine says of a case."""
+    return forecast(
         case.history,
         len(case.future),
-        signals=signals,
+        signals=case.signals if with_signals else None,
         frequency=case.frequency,
         season_length=case.season_length,
     )
-    return result.to_frame()

@@ -2,292 +2,223 @@
 
 Only out-of-sample errors count, and only what the signal had shown by the origin. A signal is admitted at an origin
 where
-  1. the errors of the forecast without it go with its surprises: the encompassing test of Harvey, Leybourne and
-     Newbold (1998), the mean of clipped error x clipped surprise over all earlier origins against a Bartlett variance
-     (Newey and West 1987), with a bound that is stricter the more lags are tried and signals offered (Bonferroni);
+  1. the one-step errors of the forecast without it go with its surprises: the encompassing test of Harvey, Leybourne
+     and Newbold (1998), with a bound that is stricter the more lags are tried and signals offered;
   2. adjusting the forecast by it, with coefficients known at each origin, has gained, or at least not lost.
 Signals enter one by one, the strongest first, each judged on what those before it left unexplained.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from statistics import NormalDist
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
-from forecast.blend import discounted_mean, realised
+from forecast.candidates import Candidates, candidates_of
 from forecast.engines.base import Evidence
-from forecast.surprise import Surprise
+from forecast.evidence import MEMORY, MIN_MEASURED, MIN_PAIRS, Sheet, Spread, Trial, sheet_of, spread, try_all
+from forecast.origins import Origins
+from forecast.surprise import LAGS, Surprises
 from forecast.transform import FloatArray
 
-LAGS = (0, 1, 2, 3, 4, 6, 8, 12)
-SIZE = 0.03  # of the encompassing tests of one request together, over signals and lags
 MAX_ADMITTED = 4
-MIN_SCALE = 8  # errors before their usual size is known
-MIN_PAIRS = 16  # of error and surprise before a coefficient is used
-MIN_MEASURED = 16  # past origins at which it was used: fewer say nothing about a signal
-INTERVAL = 0.90  # of the gain
-_SHRINK = 8.0  # pseudo-observations that pull a coefficient towards no effect
-_POOL = 2.0  # weight of the mean over horizons against a horizon's own pairs
-_VARIANCE = np.pi / 2  # of a normal error whose mean absolute value is 1
-_CLIP = 3.0  # in scales of the error
+_INTERVAL = 1.645  # standard errors on either side of a gain: 90 %
+_NEAR = 0.6  # of its bound: where no other candidate comes so near, none is tried on what is left
+_PERIODS_A_STEP = 12  # held surprises reach no further than a twelfth of the history
+_TINY = 1e-300
 
-
-Admitted = tuple[tuple[str, int], ...]  # names and lag indices of the signals already in, in order
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One signal tried on the errors (n, horizon) left so far, at every lag and origin; all arrays know only the past.
+class Admitted:
+    """What signals add to the forecast, and why.
 
-    `reach` (lags,) is the last horizon with news, at which the signal's own value is known; beyond it the newest
-    surprise is held.
+    `adjustment` (steps, origins) is the sum of the adjustments that had been chosen at each origin, from what was known
+    there; `now` has for each signal or group admitted at the last origin its adjustment (horizon,), `past` its part of
+    `adjustment`; `evidence` is that of the last origin, one a signal offered and one a group admitted.
     """
+
+    adjustment: FloatArray
+    now: dict[str, FloatArray]
+    past: dict[str, FloatArray]
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """Blocks (mask) in which the same candidates have entered so far, and the errors (steps, origins) they leave."""
 
     errors: FloatArray
-    lags: np.ndarray
-    reach: np.ndarray
-    scores: FloatArray  # (lags, n), clipped error x clipped surprise over the horizons with news
-    adjustment: FloatArray  # (lags, n, horizon), NaN before there are pairs enough
+    blocks: BoolArray
+    taken: tuple[int, ...]
 
-    def news(self, lag: int, origin: int) -> tuple[FloatArray, FloatArray]:
-        """Mean absolute error without and with the adjustment at one lag, over the horizons with news.
 
-        One value each for every origin whose whole horizon was known at `origin`.
+class _Desk:
+    """One request: collects adjustments and evidence while candidates enter."""
+
+    def __init__(self, grid: Origins, surprises: Surprises, horizon: int, half_life: float, shape: tuple[int, ...]):
+        self.grid, self.surprises, self.horizon = grid, surprises, horizon
+        self.half_life = MEMORY * half_life / grid.stride
+        self.candidates: Candidates = candidates_of(surprises, horizon)
+        self.adjustment = np.zeros(shape)
+        self.now: dict[str, FloatArray] = {}
+        self.past: dict[str, FloatArray] = {}
+        self.evidence: dict[str, Evidence] = {}
+
+    def enter(self, branch: _Branch) -> _Branch | None:
+        """Let the strongest candidate enter at each origin of a branch.
+
+        Returns where today's did, to go on from there; None where it is the last. Choices that do not hold today are
+        not followed further.
         """
-        return self._compared(lag, origin, slice(0, self.reach[lag]))
+        nearest = sheet_of(branch.errors[:1], self.grid.delays[:1], self.half_life)
+        trial = try_all(nearest, self.candidates)
+        self.evidence |= _evidence(nearest, trial, self.candidates, branch.taken)
+        choice = _strongest(trial, branch)
+        if (choice < 0).all():
+            return None
+        sheet = sheet_of(branch.errors, self.grid.delays, self.half_life)
+        for chosen in sorted(set(choice[choice >= 0].tolist())):
+            spread_ = self._spread(sheet, trial, *divmod(chosen, len(LAGS)))
+            part = np.where(self.candidates.blocks.each(choice == chosen), spread_.adjustment, 0.0)
+            self.adjustment += part
+            if chosen == choice[-1]:
+                candidate, column = divmod(chosen, len(LAGS))
+                name = self.candidates.names[candidate]
+                self.now[name], self.past[name] = self._now(spread_, sheet, trial, candidate, column), part
+                left = _Branch(branch.errors - spread_.adjustment, choice == chosen, (*branch.taken, candidate))
+        return left if choice[-1] >= 0 and _others_near(trial, left) else None
 
-    def held(self, lag: int, origin: int) -> tuple[FloatArray, FloatArray]:
-        """The same over the horizons beyond the news."""
-        return self._compared(lag, origin, slice(self.reach[lag], None))
+    def _spread(self, sheet: Sheet, trial: Trial, candidate: int, column: int) -> Spread:
+        steps = np.array(self.grid.steps)
+        reach = int(self.candidates.reach[candidate, column])
+        surprise = self._surprise(trial, candidate, column, steps, np.arange(self.grid.rows.size))
+        usable = steps <= max(reach, self.grid.n // _PERIODS_A_STEP)
+        nearest = self.candidates.blocks.each(trial.coefficient[candidate, column])
+        return spread(sheet, surprise, nearest, steps <= reach, usable)
 
-    def _compared(self, lag: int, origin: int, part: slice) -> tuple[FloatArray, FloatArray]:
-        past = slice(0, max(0, origin - self.errors.shape[1] + 1))
-        errors, adjustment = self.errors[past, part], self.adjustment[lag, past, part]
-        if not errors.size:
-            return np.empty(0), np.empty(0)
-        left = errors - adjustment
-        whole = np.isfinite(left).all(axis=1)
-        return np.abs(errors[whole]).mean(axis=1), np.abs(left[whole]).mean(axis=1)
+    def _surprise(
+        self, trial: Trial, candidate: int, column: int, steps: npt.NDArray[np.int64], at: npt.NDArray[np.int64]
+    ) -> FloatArray:
+        """The candidate's surprise at each of `steps` and of the origins `at` (indices), (steps, origins).
 
+        Beyond its news the newest surprise is held.
+        """
+        nearest = self.candidates.blocks.whole(trial.raw[candidate, column])[at]
+        held = np.minimum(steps, self.candidates.reach[candidate, column])
+        out = np.tile(nearest, (steps.size, 1))
+        if held[-1] > 1:
+            later = held > 1
+            rows = self.grid.rows[at]
+            out[later] = self.surprises.steps_ahead(candidate, LAGS[column], held[later], rows)
+        return out
 
-def evidence_horizon(periods: int, horizon: int) -> int:
-    """How far ahead signals are judged and used: no further than a twelfth of the history."""
-    return min(horizon, max(1, periods // 12))
-
-
-def try_signal(errors: FloatArray, signal: Surprise, half_life: float) -> Trial:
-    """Adjust `errors` (n, horizon) by the signal at each lag, with coefficients known at each origin."""
-    horizon = errors.shape[1]
-    lags = np.array([lag for lag in LAGS if signal.ahead + lag >= 0] or LAGS[-1:])
-    reach = np.clip(signal.ahead + lags, 1, horizon)
-    scale, told = discounted_mean(realised(np.abs(errors)), half_life)
-    scale[told < MIN_SCALE] = np.nan
-    features = np.stack([signal.feature(int(lag), horizon) for lag in lags])
-    news = np.broadcast_to((np.arange(horizon) < reach[:, None])[:, None, :], features.shape)
-    adjustment = _adjust(errors, features, scale, _pooling(reach, horizon), half_life)
-    scores = _scores(errors, features, scale, news, half_life)
-    return Trial(errors, lags, reach, scores, adjustment)
-
-
-def _scores(
-    errors: FloatArray, features: FloatArray, scale: FloatArray, news: np.ndarray, half_life: float
-) -> FloatArray:
-    """Mean over the horizons with news of error x surprise, each in its own scale as known then and clipped."""
-    usual = discounted_mean(np.abs(features), half_life)[0]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        product = np.clip(errors / scale, -_CLIP, _CLIP) * np.clip(features / usual, -_CLIP, _CLIP)
-    return np.asarray(np.where(news, product, 0.0).sum(axis=-1) / news.sum(axis=-1))
+    def _now(self, chosen: Spread, sheet: Sheet, trial: Trial, candidate: int, column: int) -> FloatArray:
+        """The adjustment at the last origin for every step, coefficients taken between the steps of the grid."""
+        steps = np.arange(1, self.horizon + 1)
+        surprise = self._surprise(trial, candidate, column, steps, np.array([self.grid.rows.size - 1]))[:, 0]
+        between = np.log(steps), np.log(self.grid.steps)
+        largest = np.interp(*between, sheet.largest[:, -1])
+        return np.clip(np.interp(*between, chosen.coefficient[:, -1]) * surprise, -largest, largest)
 
 
-def _adjust(
-    errors: FloatArray, features: FloatArray, scale: FloatArray, pooling: FloatArray, half_life: float
-) -> FloatArray:
-    """`beta[t,h] u[t,h]` with beta by weighted ridge on pairs known at t; NaN where there are too few of them.
+def admit(errors: FloatArray, grid: Origins, surprises: Surprises, horizon: int, half_life: float) -> Admitted:
+    """Judge all signals by the `errors` (steps, origins) of the forecast without them, at every origin.
 
-    Half of each coefficient is pooled over the horizons of its kind (with news, or held), and it is drawn to zero by
-    how uncertain it is, `1 - 1/F` (positive part of James and Stein). No adjustment exceeds the largest error so far.
+    `half_life` of the blend's memory is in periods.
     """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        weighted = features / scale**2
-        cross, pairs = discounted_mean(realised(errors * weighted), half_life)
-        square, _ = discounted_mean(realised(np.where(np.isfinite(errors), features * weighted, np.nan)), half_life)
-    enough = np.cumsum(np.isfinite(realised(errors * features)), axis=-2) >= MIN_PAIRS
-    cross, square = _zeroed(cross * pairs), _zeroed(square * pairs)
-    top = cross + _POOL * cross @ pooling
-    bottom = square * (1 + _SHRINK / np.maximum(pairs, 1)) + _POOL * square @ pooling
-    with np.errstate(invalid="ignore", divide="ignore"):
-        beta = top / bottom * np.maximum(0.0, 1 - _VARIANCE * bottom / top**2)
-    beta = np.where(enough & np.isfinite(beta), beta, np.nan)
-    seen = np.maximum.accumulate(_zeroed(realised(np.abs(errors))), axis=0)
-    return np.clip(beta * features, -seen, seen)
+    desk = _Desk(grid, surprises, horizon, half_life, errors.shape)
+    branch: _Branch | None = None
+    if surprises.names:
+        branch = _Branch(errors, np.ones(desk.candidates.blocks.blocks, dtype=bool), ())
+    while branch and len(desk.now) < MAX_ADMITTED:
+        branch = desk.enter(branch)
+    return Admitted(desk.adjustment, desk.now, desk.past, _told(desk))
 
 
-def _zeroed(values: FloatArray) -> FloatArray:
-    return np.where(np.isfinite(values), values, 0.0)
+def _others_near(trial: Trial, branch: _Branch) -> bool:
+    """Whether any candidate that has not entered comes near its bound today."""
+    nearest = trial.strength[..., -1].max(axis=1)
+    nearest[list(branch.taken)] = 0.0
+    return bool((nearest > _NEAR).any())
 
 
-def _pooling(reach: np.ndarray, horizon: int) -> FloatArray:
-    """Matrices (lags, horizon, horizon) that take the mean over the horizons with news, and over those held."""
-    news = np.arange(horizon) < reach[:, None]
-    same = news[:, :, None] == news[:, None, :]
-    return np.asarray(same / same.sum(axis=1, keepdims=True))
+def _strongest(trial: Trial, branch: _Branch) -> npt.NDArray[np.int64]:
+    """In each block of the branch the candidate and lag that may enter and is strongest, flattened; -1 for none."""
+    passes = trial.passes
+    passes[list(branch.taken)] = False
+    flat = passes.reshape(-1, passes.shape[-1])
+    at = np.flatnonzero(flat.any(axis=0) & branch.blocks)
+    best = np.full(passes.shape[-1], -1)
+    if at.size:
+        strength = trial.strength.reshape(flat.shape)[:, at]
+        best[at] = np.where(flat[:, at], strength, 0.0).argmax(axis=0)
+    return best
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """A trial judged at one origin: best lag, strength over bound, evidence, and the adjustment (horizon,) to use."""
-
-    lag: int
-    strength: float
-    evidence: Evidence
-    adjustment: FloatArray
-
-
-def judge(name: str, trial: Trial, origin: int, offered: int) -> Verdict:
-    """Judge a trial by the origins whose whole horizon was known at `origin`."""
-    horizon = trial.adjustment.shape[-1]
-    best, strength, bound = clearest_lag(trial, origin, offered)
-    reach = int(trial.reach[best])
-    before, after = trial.news(best, origin)
-    if before.size < MIN_MEASURED:
-        reason = f"not enough history to tell: measured at {before.size} past origins, needs {MIN_MEASURED}"
-        return Verdict(best, 0.0, Evidence(name, False, reason), np.zeros(horizon))
-    gain, interval = _gain(before, after, reach)
-    admitted = strength > bound and gain >= 0
-    reason = _reason(admitted, strength, bound, gain)
-    evidence = Evidence(name, admitted, reason, gain, interval, int(trial.lags[best]), reach)
-    return Verdict(best, strength / bound, evidence, _usable_part(trial, best, origin))
+def _evidence(sheet: Sheet, trial: Trial, candidates: Candidates, taken: tuple[int, ...]) -> dict[str, Evidence]:
+    """Evidence of the last origin on every candidate that has not entered, at the lag where it may or nearly may."""
+    passes, strength = trial.passes[..., -1], trial.strength[..., -1]
+    best = np.where(passes.any(axis=1, keepdims=True) & ~passes, 0.0, strength).argmax(axis=1)
+    each = np.arange(best.size)
+    blocks = candidates.blocks
+    used = blocks.each(trial.pairs[each, best] >= MIN_PAIRS) * sheet.seen[0]
+    gains = _gains(sheet.error[0], blocks.whole(trial.adjustment[each, best]), used)
+    measured = used.sum(axis=1)
+    out = {}
+    for i, column in enumerate(best.tolist()):
+        if i not in taken:
+            found = float(strength[i, column]), float(candidates.bounds[i, column])
+            verdict = _verdict(candidates.names[i], bool(passes[i, column]), *found, int(measured[i]), gains[i])
+            told = measured[i] >= MIN_MEASURED
+            lag, lead = LAGS[column], int(candidates.reach[i, column])
+            out[verdict.signal] = replace(verdict, lag=lag, lead=lead) if told else verdict
+    return out
 
 
-def clearest_lag(trial: Trial, origin: int, offered: int) -> tuple[int, float, float]:
-    """The lag to use at `origin` as an index, its absolute t statistic and the bound that it has to pass.
-
-    Of the lags that pass their bounds it is the one with the largest gain where it has news; where none does, the one
-    that came nearest.
-    """
-    horizon = trial.adjustment.shape[-1]
-    past = trial.scores[:, : max(0, origin - horizon + 1)]
-    sizes = SIZE / offered * _shares(trial.lags)
-    clear = [_clearness(row, int(r), s) for row, r, s in zip(past, trial.reach, sizes, strict=True)]
-    passed = [k for k, (strength, bound) in enumerate(clear) if strength > bound]
-    if passed:
-        best = max(passed, key=lambda k: _saved(trial, k, origin))
-    else:
-        best = max(range(len(clear)), key=lambda k: clear[k][0] / clear[k][1])
-    return best, *clear[best]
-
-
-def _saved(trial: Trial, lag: int, origin: int) -> float:
-    before, after = trial.news(lag, origin)
-    return float(1 - after.mean() / before.mean()) if before.size and before.any() else -np.inf
-
-
-def _shares(lags: np.ndarray) -> FloatArray:
-    """How the size of the test is spent on the lags: most on the short ones, which are the likelier."""
-    weight = 1.0 / (1.0 + lags)
-    return np.asarray(weight / weight.sum())
-
-
-def _clearness(scores: FloatArray, overlap: int, size: float) -> tuple[float, float]:
-    """Absolute t statistic of the mean score, and the bound it has to pass."""
-    seen = scores[np.isfinite(scores)]
-    if seen.size < MIN_MEASURED:
-        return 0.0, 1.0
-    error = _standard_error(seen, overlap)
-    return (abs(float(seen.mean())) / error if error > 0 else 0.0), _bound(seen.size, overlap, size)
-
-
-def _usable_part(trial: Trial, lag: int, origin: int) -> FloatArray:
-    """The adjustment at a lag, and what is held beyond the news only where holding has gained."""
-    adjustment: FloatArray = np.nan_to_num(trial.adjustment[lag, origin])
-    before, after = trial.held(lag, origin)
-    if before.size < MIN_MEASURED or _gain(before, after, adjustment.size)[1][0] < 0:
-        adjustment[trial.reach[lag] :] = 0.0
-    return adjustment
-
-
-def _reason(admitted: bool, strength: float, bound: float, gain: float) -> str:
+def _verdict(
+    name: str, admitted: bool, strength: float, bound: float, measured: int, gains: tuple[float, float, float]
+) -> Evidence:
+    """One candidate's evidence in words and numbers."""
+    if measured < MIN_MEASURED:
+        reason = f"not enough history to tell: measured at {measured} past origins, needs {MIN_MEASURED}"
+        return Evidence(name, False, reason)
+    gain, low, high = gains
+    evidence = f"(evidence {strength * bound:.1f}, needs {bound:.1f})"
     if admitted:
-        return f"lowers the error out of sample by {gain:.1f} % (evidence {strength:.1f}, needs {bound:.1f})"
-    if gain < 0:
-        return f"would have raised the error out of sample by {-gain:.1f} %"
-    return f"no clear evidence out of sample (evidence {strength:.1f}, needs {bound:.1f})"
+        reason = f"lowers the error out of sample by {gain:.1f} % {evidence}"
+    elif gain < 0:
+        reason = f"would have raised the error out of sample by {-gain:.1f} %"
+    else:
+        reason = f"no clear evidence out of sample {'of late ' if strength > 1 else ''}{evidence}"
+    return Evidence(name, admitted, reason, gain, (low, high))
 
 
-def _standard_error(values: FloatArray, overlap: int) -> float:
-    centred = values - values.mean()
-    n = values.size
-    window = min(n - 1, max(overlap + overlap // 2, round(n ** (1 / 3))))
-    variance = float(centred @ centred) / n
-    for k in range(1, window + 1):
-        variance += 2 * (1 - k / (window + 1)) * float(centred[k:] @ centred[:-k]) / n
-    return float(np.sqrt(max(variance, 0.0) / n))
+def _gains(error: FloatArray, adjustment: FloatArray, used: FloatArray) -> list[tuple[float, float, float]]:
+    """`100 (1 - MAE with / MAE without)` one step ahead over the past origins `used`, with its 90 % interval.
+
+    Arrays are (candidates, origins); the interval is that of a ratio of means of independent errors.
+    """
+    without = np.abs(error) * used
+    saved = without - np.abs(error - adjustment) * used
+    base = np.maximum(without.sum(axis=1), _TINY)
+    gain = saved.sum(axis=1) / base
+    spread_ = np.sqrt(np.square(saved - gain[:, None] * without).sum(axis=1)) / base
+    rows = 100 * np.stack([gain, gain - _INTERVAL * spread_, np.minimum(gain + _INTERVAL * spread_, 1.0)], axis=1)
+    return [tuple(row) for row in rows.tolist()]
 
 
-def _bound(count: int, overlap: int, size: float) -> float:
-    """Two-sided critical value, Student-t by Cornish-Fisher with as many degrees of freedom as overlaps fit."""
-    z = NormalDist().inv_cdf(1 - size / 2)
-    freedom = max(2.0, count / overlap - 1)
-    return z + (z**3 + z) / (4 * freedom)
+def _told(desk: _Desk) -> tuple[Evidence, ...]:
+    """Evidence in the order of the signals offered, then of the groups that were admitted."""
+    found = desk.evidence | {name: Evidence(name, False, reason) for name, reason in desk.surprises.refused.items()}
+    if len(desk.now) == MAX_ADMITTED:
+        found = {name: _crowded_out(e) if e.admitted and name not in desk.now else e for name, e in found.items()}
+    members = {pool.name: tuple(desk.surprises.names[i] for i in pool.members) for pool in desk.candidates.pools}
+    groups = [replace(found[name], members=members[name]) for name in desk.now if name in members]
+    return (*(found[name] for name in desk.surprises.order), *groups)
 
 
-def _gain(before: FloatArray, after: FloatArray, overlap: int) -> tuple[float, tuple[float, float]]:
-    """`100 (1 - MAE with / MAE without)` and its 90 % interval."""
-    base = float(before.mean()) if before.size else 0.0
-    if base <= 0:
-        return 0.0, (0.0, 0.0)
-    gain = 100 * float((before - after).mean()) / base
-    half = 100 * NormalDist().inv_cdf(0.5 + INTERVAL / 2) * _standard_error(before - after, overlap) / base
-    return gain, (gain - half, gain + half)
-
-
-class Admission:
-    """Chooses signals origin by origin; trials are shared by all origins that admitted the same signals before."""
-
-    def __init__(self, errors: FloatArray, signals: list[Surprise], half_life: float) -> None:
-        self._signals = {s.name: s for s in signals}
-        self._half_life = half_life
-        self._errors: dict[Admitted, FloatArray] = {(): errors}
-        self._trials: dict[Admitted, dict[str, Trial]] = {}
-
-    def choose(self, origin: int) -> tuple[dict[str, FloatArray], dict[str, Evidence]]:
-        """Adjustments (horizon,) of the signals admitted at `origin`, in order, and the evidence on each offered."""
-        admitted: Admitted = ()
-        evidence: dict[str, Evidence] = {}
-        adjustments: dict[str, FloatArray] = {}
-        while True:
-            trials = self._tried(admitted)
-            verdicts = {name: judge(name, trial, origin, len(self._signals)) for name, trial in trials.items()}
-            evidence |= {name: verdict.evidence for name, verdict in verdicts.items()}
-            passed = [name for name, verdict in verdicts.items() if verdict.evidence.admitted]
-            if not passed:
-                return adjustments, evidence
-            best = max(passed, key=lambda name: verdicts[name].strength)
-            adjustments[best] = verdicts[best].adjustment
-            admitted = (*admitted, (best, verdicts[best].lag))
-            if len(admitted) == MAX_ADMITTED:
-                return adjustments, _close(evidence, set(adjustments))
-
-    def _tried(self, admitted: Admitted) -> dict[str, Trial]:
-        if admitted not in self._trials:
-            if admitted:
-                name, lag = admitted[-1]
-                adjustment = self._trials[admitted[:-1]][name].adjustment[lag]
-                self._errors[admitted] = self._errors[admitted[:-1]] - np.nan_to_num(adjustment)
-            taken = {name for name, _ in admitted}
-            rest = [s for name, s in self._signals.items() if name not in taken]
-            self._trials[admitted] = {s.name: try_signal(self._errors[admitted], s, self._half_life) for s in rest}
-        return self._trials[admitted]
-
-
-def _close(evidence: dict[str, Evidence], admitted: set[str]) -> dict[str, Evidence]:
-    """The list is full: whatever else passed by itself is refused, with that reason."""
-    full = f"{MAX_ADMITTED} stronger signals are admitted already"
-    return {
-        name: e
-        if name in admitted or not e.admitted
-        else Evidence(name, False, full, e.gain_pct, e.gain_interval_pct, e.lag, e.lead)
-        for name, e in evidence.items()
-    }
+def _crowded_out(evidence: Evidence) -> Evidence:
+    return replace(evidence, admitted=False, reason=f"{MAX_ADMITTED} stronger signals are admitted already")

@@ -7,25 +7,26 @@ x x x x x x x o .
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from forecast import intervals, metrics
-from forecast.engines.base import Engine, Path, Problem
-from forecast.engines.seasonal_naive import SeasonalNaive
+from forecast.engines import seasonal_naive
+from forecast.engines.base import MIN_HISTORY, Engine, Path, Problem
 from forecast.errors import HistoryError
 from forecast.frequency import Days
 from forecast.intervals import Errors
 from forecast.problem import Sources, past_moments
-from forecast.scale import Scale
+from forecast.scale import SPREAD, Scale
+from forecast.season import IntArray
 from forecast.series import Series
 from forecast.transform import FloatArray, Transform
 
 _REVISED_ORIGINS = 26  # each is a history of its own
-_MIN_HISTORY = 4
-_SEASON_SHARE = 1 / 3
+_WIDEST = 3.0
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,15 @@ class Quality:
 
 @dataclass(frozen=True)
 class Backtest:
-    """Past forecasts of one engine. Arrays have shape (origins, horizon), in sales units, NaN where not known yet."""
+    """Past forecasts of one engine, in sales units.
+
+    `ds` (origins,) labels the origins, `steps` (steps,) says how many periods ahead was forecast. All other arrays have
+    the shape (origins, steps), NaN where not known yet; `periods` are the labels forecast.
+    """
 
     engine: str
-    ds: Days  # labels of the origins
+    ds: Days
+    steps: IntArray
     actual: FloatArray
     mean: FloatArray
     median: FloatArray
@@ -58,9 +64,9 @@ class Backtest:
     low: dict[float, FloatArray]
     high: dict[float, FloatArray]
     scale: float
-    periods: np.ndarray  # labels forecast, (origins, horizon)
+    periods: Days
 
-    @property
+    @cached_property
     def quality(self) -> Quality:
         """Over all origins and lead times."""
         return self._quality(slice(None))
@@ -68,26 +74,26 @@ class Backtest:
     def by_lead_time(self) -> pd.DataFrame:
         """One row a lead time: h, n, wape, mase, bias_pct, vs_seasonal_naive_pct and the coverage of each level."""
         rows = []
-        for h in range(self.actual.shape[1]):
-            q = self._quality((slice(None), slice(h, h + 1)))
-            scored = int(np.isfinite(self.actual[:, h]).sum())
+        for column, h in enumerate(self.steps.tolist()):
+            q = self._quality((slice(None), slice(column, column + 1)))
+            scored = int(np.isfinite(self.actual[:, column]).sum())
             measures = {
                 "wape": q.wape,
                 "mase": q.mase,
                 "bias_pct": q.bias_pct,
                 "vs_seasonal_naive_pct": q.vs_seasonal_naive_pct,
             }
-            rows.append({"h": h + 1, "n": scored} | measures | {f"coverage-{k}": v for k, v in q.coverage.items()})
+            rows.append({"h": h, "n": scored} | measures | {f"coverage-{k}": v for k, v in q.coverage.items()})
         return pd.DataFrame(rows)
 
     def to_frame(self) -> pd.DataFrame:
         """One row an origin and period scored: origin, ds, h, actual, the forecasts, lo-/hi- of each level."""
-        k, horizon = self.actual.shape
+        k, columns = self.actual.shape
         frame = pd.DataFrame(
             {
-                "origin": np.repeat(self.ds, horizon),
+                "origin": np.repeat(self.ds, columns),
                 "ds": self.periods.ravel(),
-                "h": np.tile(np.arange(1, horizon + 1), k),
+                "h": np.tile(self.steps, k),
                 "actual": self.actual.ravel(),
                 "mean": self.mean.ravel(),
                 "median": self.median.ravel(),
@@ -118,12 +124,41 @@ class Backtest:
 
 
 @dataclass(frozen=True)
-class Past:
-    """Past origins as indices into today's series, and what was forecast there on the working scale."""
+class Vintages:
+    """Past origins (v,) forecast from what had been printed by then: medians and seasonal naive's (s, v)."""
 
-    origins: np.ndarray
+    origins: IntArray
     median: FloatArray
     naive: FloatArray
+
+
+@dataclass(frozen=True)
+class Past:
+    """Origins (k,) as indices into today's series, steps (s,), and what was forecast there, (s, k), working scale.
+
+    The last origin may be the last period; the last `reported` of those before it are told, or the `vintages` instead.
+    """
+
+    origins: IntArray
+    steps: IntArray
+    median: FloatArray
+    reported: int
+    disagreement: FloatArray | None = None
+    vintages: Vintages | None = None
+
+    def ahead(self, values: FloatArray, origins: IntArray) -> FloatArray:
+        """`values` (n,) of today at each step ahead of each of `origins`, (s, origins); NaN past the end."""
+        padded = np.concatenate([values, np.full(int(self.steps[-1]), np.nan)])
+        return np.asarray(padded[origins + self.steps[:, None]])
+
+    def told(self, problem: Problem) -> Vintages:
+        """The origins that say how good the engine is, with its medians and seasonal naive's."""
+        if self.vintages:
+            return self.vintages
+        before = int(np.searchsorted(self.origins, len(problem) - 1))
+        part = slice(before - self.reported, before)
+        origins = self.origins[part]
+        return Vintages(origins, self.median[:, part], seasonal_naive.medians(problem, origins, self.steps))
 
 
 def rolling(
@@ -133,34 +168,21 @@ def rolling(
     transform: Transform,
     moment: pd.Timestamp | None,
     count: int | None,
+    *,
+    every_step: bool,
 ) -> tuple[Past, Path]:
     """Forecast from up to `count` past origins (what the engine can afford where None) and from the last period."""
+    rolled = engine.roll(problem, count or engine.backtest_origins, every_step=every_step)
+    past = Past(rolled.origins, rolled.steps, rolled.median, rolled.reported, rolled.disagreement)
     if sources.revised and moment is not None:
-        past = _rebuilt(engine, sources, transform, moment, min(count or _REVISED_ORIGINS, engine.backtest_origins))
-        return past, engine.predict(problem)
-    origins = _origins(problem, engine, count or engine.backtest_origins)
-    *paths, now = engine.predict_many(problem, [*origins, len(problem) - 1])
-    naive = SeasonalNaive().predict_many(problem, origins)
-    return Past(
-        np.array(origins, dtype=int),
-        _matrix([p.median for p in paths], problem.horizon),
-        _matrix([p.median for p in naive], problem.horizon),
-    ), now
+        most = min(count or _REVISED_ORIGINS, engine.backtest_origins)
+        past = replace(past, vintages=_rebuilt(engine, sources, transform, moment, most, rolled.steps))
+    return past, rolled.now
 
 
-def _origins(problem: Problem, engine: Engine, count: int) -> list[int]:
-    """The last `count` origins with history enough; spread out for engines that can afford only a few."""
-    last = len(problem) - 2
-    usable = [round(s) for s in problem.season_lengths if round(s) + _MIN_HISTORY < len(problem) / 2]
-    first = max(_MIN_HISTORY, engine.min_periods, round(_SEASON_SHARE * len(problem)), *(s + 1 for s in usable)) - 1
-    if last < first:
-        return []
-    if engine.backtest_origins < _REVISED_ORIGINS:
-        return sorted({round(o) for o in np.linspace(first, last, count)})
-    return list(range(max(first, last - count + 1), last + 1))
-
-
-def _rebuilt(engine: Engine, sources: Sources, transform: Transform, moment: pd.Timestamp, count: int) -> Past:
+def _rebuilt(
+    engine: Engine, sources: Sources, transform: Transform, moment: pd.Timestamp, count: int, steps: IntArray
+) -> Vintages:
     """Each past origin from its own vintage: the numbers as they were printed then."""
     today = sources.series(moment)
     kept: dict[int, tuple[FloatArray, FloatArray]] = {}
@@ -170,55 +192,67 @@ def _rebuilt(engine: Engine, sources: Sources, transform: Transform, moment: pd.
         except HistoryError:
             continue  # nothing had been published yet
         origin = int(np.searchsorted(today.ds, series.ds[-1]))
-        if len(series) < max(_MIN_HISTORY, engine.min_periods) or origin in kept or series.ds[-1] >= today.ds[-1]:
+        if len(series) < max(MIN_HISTORY, engine.min_periods) or origin in kept or series.ds[-1] >= today.ds[-1]:
             continue  # too short, nothing new since the origin before, or its last periods were withdrawn later
         problem = sources.problem(series, transform, then)
-        kept[origin] = (engine.predict(problem).median, SeasonalNaive().predict(problem).median)
-    medians, naive = ([pair[k] for pair in kept.values()] for k in (0, 1))
-    return Past(np.array(list(kept), dtype=int), _matrix(medians, sources.horizon), _matrix(naive, sources.horizon))
-
-
-def _matrix(rows: list[FloatArray], horizon: int) -> FloatArray:
-    return np.array(rows, dtype=float).reshape(-1, horizon)
-
-
-def _ahead(past: Past, values: FloatArray, horizon: int) -> FloatArray:
-    """`values` (n,) of today at each step ahead of each past origin, (origins, horizon); NaN past the end."""
-    padded = np.concatenate([values, np.full(horizon, np.nan)])
-    return np.asarray(padded[past.origins[:, None] + np.arange(1, horizon + 1)])
+        naive = seasonal_naive.medians(problem, np.array([len(problem) - 1]), steps)
+        kept[origin] = (engine.predict(problem).median[steps - 1], naive[:, 0])
+    medians, naives = (np.reshape([pair[k] for pair in kept.values()], (-1, steps.size)).T for k in (0, 1))
+    return Vintages(np.array(list(kept), dtype=int), medians, naives)
 
 
 def errors_of(past: Past, problem: Problem) -> Errors:
-    """Errors of the past forecasts on the working scale, against what is known today."""
+    """Errors of the past forecasts on the working scale, against what is known today.
+
+    Where past vintages were forecast as well, errors are as much larger as those had larger ones.
+    """
     z = np.where(problem.observed, problem.z, np.nan)
     step = float(np.abs(np.diff(problem.z)).mean()) if len(problem) > 1 else 0.0
-    return Errors(past.origins, _ahead(past, z, problem.horizon) - past.median, step)
+    season = max((s for s in problem.season_lengths if s < len(problem)), default=0.0)
+    values = past.ahead(z, past.origins) - past.median
+    if past.vintages:
+        values *= _wider(values, past, past.vintages, z)
+    return Errors(past.origins, past.steps, values, step, season, past.disagreement)
+
+
+def _wider(values: FloatArray, past: Past, told: Vintages, z: FloatArray) -> float:
+    """Errors of past vintages over `values` at the same origins and steps, from 1 to `_WIDEST`."""
+    both = np.isin(told.origins, past.origins)
+    theirs = np.abs(past.ahead(z, told.origins[both]) - told.median[:, both])
+    ours = np.abs(values[:, np.searchsorted(past.origins, told.origins[both])])
+    if both.sum() < intervals.MIN_ORIGINS or not np.nansum(ours) > 0:
+        return 1.0
+    return float(np.clip(np.nansum(theirs) / np.nansum(ours), 1.0, _WIDEST))
 
 
 def scored(
-    past: Past, errors: Errors, series: Series, scale: Scale, levels: tuple[float, ...], engine: str
+    past: Past, errors: Errors, problem: Problem, series: Series, scale: Scale, levels: tuple[float, ...], engine: str
 ) -> Backtest:
     """The past forecasts in sales units with the mean and the intervals that each would have carried."""
-    tails = np.array([p for level in levels for p in (0.5 - level / 200, 0.5 + level / 200)])
-    bounds = np.full((*past.median.shape, tails.size), np.nan)
-    median = scale.units(past.median)
-    mean = median.copy()
-    for i, origin in enumerate(past.origins):
-        if intervals.scored(errors, int(origin)) >= intervals.MIN_ORIGINS:
-            spread = intervals.quantiles(errors, int(origin))
-            mean[i] = scale.mean(past.median[i], spread)
-            bounds[i] = intervals.at(scale.units(past.median[i, :, None] + spread), tails)
+    told = past.told(problem)
+    tails = [p for level in levels for p in (0.5 - level / 200, 0.5 + level / 200)]
+    spread = _at(intervals.past(errors, np.array([*SPREAD, *tails])), past.origins, told.origins)
+    median = scale.units(told.median)
+    mean = scale.mean(told.median, spread[0], spread[1])
+    bounds = scale.units(told.median + spread[len(SPREAD) :])
     season = round(series.season_lengths[-1]) if series.season_lengths else 1
-    labels = np.concatenate([series.ds, series.future(errors.horizon)])
+    labels = series.grid(problem.horizon).labels
     return Backtest(
         engine=engine,
-        ds=series.ds[past.origins],
-        actual=_ahead(past, series.y, errors.horizon),
-        mean=mean,
-        median=median,
-        seasonal_naive=scale.units(past.naive),
-        low={level: bounds[:, :, 2 * i] for i, level in enumerate(levels)},
-        high={level: bounds[:, :, 2 * i + 1] for i, level in enumerate(levels)},
+        ds=series.ds[told.origins],
+        steps=past.steps,
+        actual=past.ahead(series.y, told.origins).T,
+        mean=np.where(np.isfinite(spread[0]), mean, median).T,
+        median=median.T,
+        seasonal_naive=scale.units(told.naive).T,
+        low={level: bounds[2 * i].T for i, level in enumerate(levels)},
+        high={level: bounds[2 * i + 1].T for i, level in enumerate(levels)},
         scale=metrics.seasonal_scale(series.y, season),
-        periods=labels[past.origins[:, None] + np.arange(1, errors.horizon + 1)],
+        periods=labels[told.origins[:, None] + past.steps],
     )
+
+
+def _at(values: FloatArray, origins: IntArray, wanted: IntArray) -> FloatArray:
+    """`values` (…, origins) at the origins wanted, or at the last one before; NaN before the first."""
+    column = np.searchsorted(origins, wanted, side="right")
+    return np.concatenate([np.full((*values.shape[:-1], 1), np.nan), values], axis=-1)[..., column]

@@ -3,71 +3,81 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from forecast.season import IntArray
+from forecast.origins import Origins
 from forecast.transform import FloatArray
 
-POOLED = 0.5  # how much of an expert's record is taken over all horizons, the rest from the horizon itself
-TINY = 1e-300
+POOLED = 0.5  # how much of an expert's record is taken over all steps, the rest from the step itself
+LARGEST = 3.0  # times the usual error of its step: more of one error does not count, so no shock decides alone
+REFRESHED = 4  # weights are computed anew after so many origins, the last of them always
+_TINY = 1e-9
 
 
-def targets(z: FloatArray, observed: np.ndarray, horizon: int) -> FloatArray:
-    """`z[t+h]` at [t, h-1], shape (n, horizon); NaN where it lies ahead of the history or was not observed."""
-    padded = np.concatenate([np.where(observed, z, np.nan), np.full(horizon, np.nan)])
-    return np.lib.stride_tricks.sliding_window_view(padded[1:], horizon)[: z.size]
-
-
-def realised(values: FloatArray) -> FloatArray:
-    """From [..., origin, h-1] to [..., time at which it is known, h-1]: an h-step error is known h periods later."""
-    steps = np.arange(1, values.shape[-1] + 1)
-    return realised_at(values, steps)
-
-
-def realised_at(values: FloatArray, steps: IntArray) -> FloatArray:
-    """The same where the last axis holds only the steps ahead `steps`."""
-    out = np.full(values.shape, np.nan)
-    for column, h in enumerate(steps):
-        out[..., h:, column] = values[..., :-h, column]
+def known(values: FloatArray, delays: tuple[int, ...], before: float = np.nan) -> FloatArray:
+    """From [step, ..., origin] to [step, ..., moment when it is known]: an h-step error is known h periods later."""
+    out = np.full(values.shape, before)
+    size = values.shape[-1]
+    for column, delay in enumerate(delays):
+        out[column, ..., delay:] = values[column, ..., : max(0, size - delay)]
     return out
 
 
-def discounted_mean(values: FloatArray, half_life: float) -> tuple[FloatArray, FloatArray]:
-    """Discounted mean of all finite values up to each time along axis -2, and how many they weigh; NaN where none."""
-    age = np.arange(values.shape[-2])[:, None]
-    grow = 2.0 ** (age / half_life)
-    seen = np.isfinite(values)
-    total = np.cumsum(np.where(seen, values, 0.0) * grow, axis=-2)
-    weight = np.cumsum(seen * grow, axis=-2)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return total / weight, weight / grow
+def weights(forecasts: FloatArray, target: FloatArray, grid: Origins, half_life: float) -> FloatArray:
+    """Weights of the experts at each origin, (steps, experts, origins), adding up to 1 over experts.
 
-
-def weights(forecasts: FloatArray, target: FloatArray, steps: IntArray, half_life: float) -> FloatArray:
-    """Weights of the experts at each origin for each of `steps`, (experts, n, steps), adding up to 1 over experts.
-
-    `w ~ R^-8` where R is an expert's discounted mean absolute error over the best one's, half of it pooled over
-    horizons. An expert without a record yet has no weight; before anyone has one, all that can speak share equally.
+    `w ~ R^-8` where R is an expert's discounted mean absolute error, `half_life` in periods, over the best one's, half
+    of it pooled over steps; before anything is known all share equally. Every error is capped, and weights stay the
+    same for `REFRESHED` origins.
     """
-    record = np.empty_like(forecasts)
-    for column, h in enumerate(steps):  # one step at a time: all at once would need many times the memory
-        error = np.abs(target[:, column] - forecasts[:, :, column])[..., None]
-        record[..., column] = discounted_mean(realised_at(error, np.array([h])), half_life)[0][..., 0]
-    record += 1e-9 * np.nanmax(record, initial=0.0) + TINY
-    with np.errstate(invalid="ignore"):
-        record /= np.fmin.reduce(record, axis=0)
-    known = np.isfinite(record)
-    pooled = np.sum(record, axis=-1, where=known, keepdims=True) / np.maximum(known.sum(-1, keepdims=True), 1)
-    record *= 1 - POOLED
-    record += POOLED * pooled
-    np.copyto(record, pooled, where=~known)
-    speaks = np.isfinite(forecasts)
-    raw = _power8(1.0 / np.maximum(record, 1.0)) * (speaks & (record > 0))
-    raw = np.where(raw.sum(0) > 0, raw, speaks)
-    raw /= raw.sum(0)
-    return raw
+    size = target.shape[-1]
+    first = (size - 1) % REFRESHED  # the first origin with weights of its own, so that the last one has them
+    groups = (size - first - 1) // REFRESHED + 1
+    loss = np.zeros((*forecasts.shape[:-1], groups * REFRESHED))
+    _losses(forecasts, target, grid, loss[..., REFRESHED - 1 - first :])
+    fade = 2.0 ** (np.arange(loss.shape[-1]) * (grid.stride / half_life))
+    total = (loss.reshape(-1, REFRESHED) @ fade[:REFRESHED]).reshape(*forecasts.shape[:-1], groups) * fade[::REFRESHED]
+    told = known((np.cumsum(np.isfinite(target), axis=-1) > 0).astype(float), grid.delays, 0.0)[
+        :, None, first::REFRESHED
+    ]
+    weight = _from_record(np.cumsum(total, axis=-1), told)
+    out = np.empty(forecasts.shape)
+    out[..., :first] = 1 / forecasts.shape[1]
+    out[..., first:] = np.repeat(weight, REFRESHED, axis=-1)[..., : size - first]
+    return out
 
 
-def _power8(x: FloatArray) -> FloatArray:
-    x = x * x
-    x = x * x
-    return x * x
+def _losses(forecasts: FloatArray, target: FloatArray, grid: Origins, out: FloatArray) -> None:
+    """Capped absolute errors into `out`, at the origin where each is known; zero where there is none."""
+    seen = np.isfinite(target)
+    actual = np.where(seen, target, 0.0)
+    share = np.full(forecasts.shape[1], 1 / forecasts.shape[1])
+    for step, delay in enumerate(grid.delays):
+        if delay < target.shape[-1]:
+            origins = slice(0, target.shape[-1] - delay)
+            loss = out[step, :, delay:]
+            np.subtract(forecasts[step, :, origins], actual[step, origins], out=loss)
+            np.abs(loss, out=loss)
+            if not seen[step, origins].all():
+                loss *= seen[step, origins]
+            np.minimum(loss, _caps(share @ loss, seen[step, origins]), out=loss)
+
+
+def _caps(mean: FloatArray, seen: npt.NDArray[np.bool_]) -> FloatArray:
+    """The largest error that counts at each origin, from the experts' mean errors at those before it."""
+    total, count = np.cumsum(mean) - mean, np.cumsum(seen.astype(float)) - seen
+    return np.where(count > 0, LARGEST * total / np.maximum(count, 1), np.inf)
+
+
+def _from_record(total: FloatArray, told: FloatArray) -> FloatArray:
+    """Weights from discounted sums of errors (steps, experts, origins) and where any error is in them."""
+    total += _TINY * total.max(axis=(0, 1)) + np.finfo(float).tiny
+    record = total / total.min(axis=1, keepdims=True)
+    pooled = (record * told).sum(axis=0) / np.maximum(told.sum(axis=0), 1)
+    record = np.where(told > 0, (1 - POOLED) * record + POOLED * pooled, np.where(pooled > 0, pooled, 1.0))
+    record /= record.min(axis=1, keepdims=True)
+    weight = np.reciprocal(record, out=record)
+    for _ in range(3):
+        weight *= weight
+    weight /= weight.sum(axis=1, keepdims=True)
+    return weight

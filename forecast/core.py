@@ -20,15 +20,15 @@ from forecast.intervals import Errors
 from forecast.problem import Sources
 from forecast.regressors import SignalRows, read
 from forecast.result import LARGEST_LEVEL, EngineUsed, Forecast, SignalReport
-from forecast.scale import GUARD, Scale, guarded
+from forecast.scale import GUARD, SPREAD, Scale, guarded
 from forecast.scenario import PREFIX, differences
 from forecast.season import holidays_signal
 from forecast.series import Series, versions
 from forecast.transform import FloatArray, choose
 
-VERSION = "1"  # of the method: answers of another version may differ
+VERSION = "2"  # of the method: answers of another version may differ
 MAX_HORIZON = 520
-RESERVED = ("level", "trend", "season", "guard", "closed", "ds")
+RESERVED = ("level", "trend", "season", "calendar", "guard", "closed", "ds")
 
 
 @dataclass(frozen=True)
@@ -67,22 +67,23 @@ def forecast(
 
     `history` has columns `ds`, `y` (or is a Series on dates) and `signals` is long, `signal, ds, value` (or `start`,
     `end` for `ds`), of any cadence; both may carry `known_at` with repeated vintages, `signals` also `future_known`
-    and `aggregation`. `as_of` hides what became known later. `calendar` names a country whose holidays are offered as a
-    signal. `scenario` maps a signal to another path, a Series of values on dates. `levels` are per cent.
+    and `aggregation`. `as_of` hides what became known later. `calendar` names a country whose moving
+    holidays are followed, and whose holidays are offered as a signal. `scenario` maps a signal to another path, a
+    Series of values on dates. `levels` are per cent.
     `deadline_ms` lets `engine="auto"` choose. Raises ForecastError for bad input.
     """
     started = time.perf_counter()
     checked = _levels(levels)
-    run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, deadline_ms, None)
+    run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, deadline_ms, None, False)
     terms = dict(run.path.terms)
     if scenario:
         terms |= differences(scenario, run.problem, run.series)
     terms, clipped = _guarded(terms, run.scale)
     path = np.sum(list(terms.values()), axis=0)
-    spread = intervals.quantiles(run.errors, len(run.problem) - 1)
-    mean = run.scale.mean(path, spread)
+    spread = intervals.now(run.errors, horizon, len(run.problem) - 1)
+    mean = run.scale.mean(path, *intervals.at(spread, np.array(SPREAD)).T)
     parts = explain.contributions(terms, mean, run.scale.transform)
-    importance = explain.importance(parts)
+    importance = explain.importance(parts, run.path.lately)
     weekdays = plausible.closed_weekdays(run.series)
     shut = plausible.is_closed(run.series.future(horizon), weekdays)
     return Forecast(
@@ -90,7 +91,7 @@ def forecast(
         unit=unit,
         frequency=run.series.frequency,
         as_of=run.moment,
-        history=pd.DataFrame({"ds": pd.DatetimeIndex(run.series.ds), "y": run.series.y}),
+        history=run.series,
         history_start=run.series.start,
         history_end=run.series.end - np.timedelta64(1, "D"),
         engine=EngineUsed(run.engine.name, _configuration(run, calendar, scenario), "champion", run.reason),
@@ -103,7 +104,7 @@ def forecast(
         levels=checked,
         signals=_reports(run, importance),
         importance=importance,
-        backtest=scored(run.past, run.errors, run.series, run.scale, checked, run.engine.name),
+        backtest=scored(run.past, run.errors, run.problem, run.series, run.scale, checked, run.engine.name),
         warnings=_warnings(run, weekdays, clipped, bool(scenario)),
         fit_ms=1000 * (time.perf_counter() - started),
     )
@@ -129,8 +130,8 @@ def backtest(
     if origins is not None and (isinstance(origins, bool) or not isinstance(origins, int) or origins < 1):
         raise OptionError("origins", origins, "a whole number from 1")
     checked = _levels(levels)
-    run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, None, origins)
-    return scored(run.past, run.errors, run.series, run.scale, checked, run.engine.name)
+    run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, None, origins, True)
+    return scored(run.past, run.errors, run.problem, run.series, run.scale, checked, run.engine.name)
 
 
 def _run(
@@ -144,6 +145,7 @@ def _run(
     season_length: float | None,
     deadline_ms: float | None,
     origins: int | None,
+    every_step: bool,
 ) -> _Run:
     _check_horizon(horizon)
     chosen, reason = engines.engine(engine, deadline_ms)
@@ -151,7 +153,7 @@ def _run(
     past_versions = versions(history, frequency, season_length, moment)
     series = past_versions.read(moment)
     offered = read(signals, moment) + (read(holidays_signal(series, horizon, calendar)) if calendar else [])
-    sources = Sources(past_versions, _unreserved(offered), horizon)
+    sources = Sources(past_versions, _unreserved(offered), horizon, calendar)
     moment = sources.moment(moment)
     transform = choose(series.y)
     problem = sources.problem(series, transform, moment)
@@ -159,7 +161,7 @@ def _run(
         raise HistoryError(
             "history", f"{len(series)} periods", f"at least {chosen.min_periods} for the engine {engine}"
         )
-    past, path = rolling(chosen, sources, problem, transform, moment, origins)
+    past, path = rolling(chosen, sources, problem, transform, moment, origins, every_step=every_step)
     return _Run(
         chosen,
         reason,
@@ -225,8 +227,8 @@ def _kinds(run: _Run, horizon: int) -> tuple[str, ...]:
     return tuple("nowcast" if end <= np.datetime64(run.moment, "us") else "forecast" for end in ends)
 
 
-def _reports(run: _Run, importance: list[dict[str, float | str]]) -> list[SignalReport]:
-    share = {str(row["driver"]): float(row["share"]) for row in importance}
+def _reports(run: _Run, importance: list[explain.Importance]) -> list[SignalReport]:
+    share = {row.driver: row.share for row in importance}
     labels = np.concatenate([run.series.ds, run.series.future(run.problem.horizon)])
     edges = {r.name: r.edge for r in run.problem.regressors}
     if not run.engine.uses_signals:
@@ -243,9 +245,10 @@ def _reports(run: _Run, importance: list[dict[str, float | str]]) -> list[Signal
             gain_interval_pct=e.gain_interval_pct,
             lag=e.lag,
             lead=e.lead,
-            known_to=_label(labels, edges[e.signal]),
+            known_to=_label(labels, min(edges[name] for name in e.members or (e.signal,))),
             importance=share.get(e.signal, 0.0),
             reason=e.reason,
+            members=e.members,
         )
         for e in run.path.evidence
     ]

@@ -8,11 +8,23 @@ working scale and the step from median to mean.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from forecast.transform import FloatArray, Transform
 
 LEVEL = "level"
+_MIN_PAST = 8  # origins below which a range of shares says too little
+
+
+@dataclass(frozen=True)
+class Importance:
+    """The share of a driver in the moves of a forecast, and its 80 % interval over past origins (None: too few)."""
+
+    driver: str
+    share: float
+    share_interval: tuple[float, float] | None
 
 
 def contributions(terms: dict[str, FloatArray], mean: FloatArray, transform: Transform) -> dict[str, FloatArray]:
@@ -34,9 +46,25 @@ def _rate(start: FloatArray, move: FloatArray, transform: Transform) -> FloatArr
     return np.asarray(transform.unit * np.exp(start) * share)
 
 
-def importance(parts: dict[str, FloatArray]) -> list[dict[str, float | str]]:
-    """Share of each driver but the level in the absolute moves of the forecast, largest first."""
+def importance(parts: dict[str, FloatArray], lately: dict[str, FloatArray]) -> list[Importance]:
+    """Share of each driver but the level in the absolute moves of the forecast, largest first.
+
+    The interval holds the share of four in five of the past origins `lately`, whose terms are (steps, origins) on the
+    working scale: how much the importance of a driver comes and goes.
+    """
     size = {name: float(np.abs(part).mean()) for name, part in parts.items() if name != LEVEL}
     total = sum(size.values())
     ranked = sorted(size.items(), key=lambda item: (-item[1], item[0]))
-    return [{"driver": name, "share": value / total if total > 0 else 0.0} for name, value in ranked]
+    ranges = _ranges(lately)
+    return [Importance(name, value / total if total > 0 else 0.0, ranges.get(name)) for name, value in ranked]
+
+
+def _ranges(lately: dict[str, FloatArray]) -> dict[str, tuple[float, float]]:
+    """The 10th and 90th percentile of each driver's share over past origins; nothing where those are too few."""
+    size = {name: np.abs(term).mean(axis=0) for name, term in lately.items() if name != LEVEL}
+    total = np.sum(list(size.values()), axis=0)
+    if np.size(total) < _MIN_PAST:
+        return {}
+    shares = np.sort(np.stack(list(size.values())) / np.where(total > 0, total, 1.0), axis=1)
+    ends = [round(p * (shares.shape[1] - 1)) for p in (0.1, 0.9)]
+    return {name: (float(row[ends[0]]), float(row[ends[1]])) for name, row in zip(size, shares, strict=True)}

@@ -1,145 +1,234 @@
-"""Prediction intervals from out-of-sample errors (split conformal, pooled over horizons).
+"""The predictive distribution around the median, from out-of-sample errors.
 
-Errors of past origins are scaled by horizon and by how volatile the series was at their time, pooled, and their
-quantiles are scaled back; so a shock widens the intervals at once and one large error does not widen them for ever.
+The error of step h at origin t is expected to be
+
+    s[h, t] = usual[h, t] * recent[t]^0.6 * season[h, t]^0.5 * doubt[h, t]^0.2
+
+with `usual` the discounted mean absolute error of the step; `recent` recent errors over usual ones, all steps pooled
+(volatility comes in clusters, Engle 1982); `season` the errors of the same season a year ago over the usual ones of
+their time; and `doubt` how far the experts disagree, over how far they usually do (Zarnowitz and Lambros 1987). Every
+mean is drawn to what would be expected without it, so a short history needs no rule of its own. The distribution is
+Student's t with 5 degrees of freedom and that mean absolute value: tails are heavier than normal ones, as the scale is
+estimated and errors are. All origins are done at once, each with what was known there.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import NormalDist
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
+from forecast.season import IntArray
 from forecast.transform import FloatArray
 
 PROBABILITIES = np.arange(1, 200) / 200  # the grid on which a forecast's whole distribution is kept
 MIN_ORIGINS = 8  # scored origins below which past errors say too little
-_RECENT = 6.0  # half-life, in origins, of the local volatility
-_MEMORY = 104.0  # half-life, in origins, of the pooled errors
-_LOCAL_SHARE = 0.5  # how far the local volatility moves the intervals
-_STRETCH = 0.3  # how far tails are stretched for how few independent errors there are
-_UNSCORED = 1.3  # safety factor on the random-walk width
-_MEAN_ABSOLUTE = float(np.sqrt(2 / np.pi))  # of a standard normal
+_USUAL = 52.0  # half-life, in origins, of the usual error
+_RECENT = 6.0  # the same of the recent error
+_DOUBT = 10.0  # the same of the usual disagreement
+_RECENT_SHARE = 0.6  # powers with which two of the ratios move the scale; the season's is one half
+_DOUBT_SHARE = 0.2
+_PRIOR = 2.0  # errors that the expectation before any counts for, everywhere
+_UNSCORED = 1.3  # ratio of errors to the history's own steps while there is none
+_LARGEST_DOUBT = 4.0  # and smallest: its inverse
+_NO_DOUBT = 1e-6  # disagreement on the working scale that is only rounding
+_LONG_SEASON = 20.0  # seasons longer than it may come a period sooner or later
+_STRETCH = 1.03  # an estimated scale is uncertain
+_GROWTH = 1 / 3  # power of the step with which unscored errors grow: between noise, 0, and a random walk, 1/2
+_SMALLEST = 1e-12
+_SAFE = 600  # doublings within floating point
 
 
 @dataclass(frozen=True)
 class Errors:
-    """Errors on the working scale: `values` (origins, horizon), NaN where not known; `origins` increasing."""
+    """Errors on the working scale, `values` (steps, origins), NaN where not known; `origins` and `steps` increase.
 
-    origins: np.ndarray
+    `step` is the mean absolute one-step change of the history, for when nothing has been scored; `season` the periods
+    after which a season returns, 0 where there is none; `disagreement` (steps, origins) how far the experts lay apart.
+    """
+
+    origins: IntArray
+    steps: IntArray
     values: FloatArray
-    step: float  # mean absolute one-step change of the history, for when nothing has been scored
+    step: float
+    season: float = 0.0
+    disagreement: FloatArray | None = None
 
     @property
     def horizon(self) -> int:
         """How many steps ahead the errors go."""
-        return int(self.values.shape[1])
+        return int(self.steps[-1])
 
-    def known_at(self, origin: int) -> FloatArray:
-        """The errors that had been seen when period `origin` was the last one known."""
-        when = self.origins[:, None] + np.arange(1, self.horizon + 1)
-        return np.where(when <= origin, self.values, np.nan)
+    @cached_property
+    def moments(self) -> IntArray:
+        """The first origin, as an index, at which each error was known, (steps, origins): the first from t+h on."""
+        return np.searchsorted(self.origins, self.origins + self.steps[:, None])
+
+    @cached_property
+    def seen(self) -> npt.NDArray[np.bool_]:
+        """Where there is an error that was known at one of the origins, (steps, origins)."""
+        return np.isfinite(self.values) & (self.moments < self.origins.size)
+
+    @cached_property
+    def told(self) -> FloatArray:
+        """How many errors came to be known at each origin, (steps, origins)."""
+        return np.bincount(self._places, minlength=self.values.size).reshape(self.values.shape).astype(float)
+
+    @cached_property
+    def counts(self) -> IntArray:
+        """How many origins had been scored, at any step, by each origin, (origins,)."""
+        size = self.origins.size
+        first = np.where(self.seen, self.moments, size).min(axis=0)
+        return np.asarray(np.cumsum(np.bincount(first, minlength=size + 1)[:size]))
+
+    @cached_property
+    def scale(self) -> FloatArray:
+        """The absolute error to expect at each origin and step from what was known there, (steps, origins)."""
+        usual = _usual(self)
+        ratios = _ratios(self, usual)
+        scale = usual * _recent(self, ratios) ** _RECENT_SHARE
+        if self.season:
+            scale *= np.sqrt(_season(self, ratios))
+        if self.disagreement is not None:
+            scale *= _doubt(self.disagreement) ** _DOUBT_SHARE
+        return np.maximum(scale, _SMALLEST)
+
+    def when_known(self, values: FloatArray) -> FloatArray:
+        """Sums of `values` (steps, origins) at the origin where the error of each was known, (steps, origins)."""
+        total = np.bincount(self._places, values[self.seen], values.size)
+        return np.asarray(total, dtype=np.float64).reshape(values.shape)
+
+    @cached_property
+    def _places(self) -> IntArray:
+        size = self.origins.size
+        return (self.moments + size * np.arange(self.steps.size)[:, None])[self.seen]
+
+    def ending_at(self, last: int) -> Errors:
+        """What was known when period `last` was the last one, with an origin there."""
+        if self.origins.size and self.origins[-1] == last:
+            return self
+        kept = self.origins <= last
+        added = int(last not in self.origins)
+        origins = np.concatenate([self.origins[kept], np.full(added, last)])
+        apart = None if self.disagreement is None else _cut(self.disagreement, kept, added)
+        return Errors(origins, self.steps, _cut(self.values, kept, added), self.step, self.season, apart)
 
 
-def quantiles(errors: Errors, origin: int) -> FloatArray:
-    """Quantiles of the error around its median at `origin`, from errors known then, (horizon, PROBABILITIES).
+def now(errors: Errors, horizon: int, last: int) -> FloatArray:
+    """Quantiles of the error around its median for steps 1 to `horizon` at period `last`, (horizon, PROBABILITIES).
 
-    They increase along the grid and are 0 in its middle: the median of a forecast is the path that is tested.
+    They increase along the grid and are 0 in its middle: the median of a forecast is the path that is tested. Between
+    scored steps the scale is interpolated, beyond them it grows on.
     """
-    known = errors.known_at(origin)
-    if scored(errors, origin) < MIN_ORIGINS:
-        return _random_walk(errors)
-    scale = _by_horizon(known, errors.origins, origin)
-    local, now = _local(np.abs(known) / scale, errors.origins, origin)
-    pooled = _pooled_quantiles(known / scale / local[:, None], errors.origins, origin)
-    return np.asarray(scale[:, None] * now * pooled)
+    steps = np.arange(1, horizon + 1)
+    scale = np.interp(steps, errors.steps, errors.ending_at(last).scale[:, -1])
+    scale *= np.maximum(steps / errors.steps[-1], 1.0) ** _GROWTH
+    return np.asarray(scale[:, None] * student(PROBABILITIES))
+
+
+def past(errors: Errors, probabilities: FloatArray) -> FloatArray:
+    """The same at each past origin and scored step, from what was known there, (probabilities, steps, origins).
+
+    NaN where fewer than `MIN_ORIGINS` origins had been scored.
+    """
+    scale = np.where(errors.counts < MIN_ORIGINS, np.nan, errors.scale)
+    return np.asarray(student(probabilities)[:, None, None] * scale)
+
+
+def scored(errors: Errors, last: int) -> int:
+    """How many past origins have at least one known error when period `last` is the last one."""
+    return int(errors.ending_at(last).counts[-1])
 
 
 def at(grid: FloatArray, probabilities: FloatArray) -> FloatArray:
     """Values of a distribution kept on the grid, (..., PROBABILITIES), at other probabilities, (..., probabilities)."""
     place = np.clip(probabilities * (PROBABILITIES.size + 1) - 1, 0, PROBABILITIES.size - 1)
     below = np.minimum(place.astype(int), PROBABILITIES.size - 2)
-    share = place - below
-    return np.asarray(grid[..., below] * (1 - share) + grid[..., below + 1] * share)
+    low = grid[..., below]  # and not a mean of two products, whose rounding could make quantiles cross
+    return np.asarray(low + (grid[..., below + 1] - low) * (place - below))
 
 
-def scored(errors: Errors, origin: int) -> int:
-    """How many past origins have at least one known error at `origin`."""
-    return int(np.isfinite(errors.known_at(origin)).any(axis=1).sum())
+def student(probabilities: FloatArray) -> FloatArray:
+    """Quantiles of Student's t with 5 degrees of freedom, scaled to a mean absolute value of 1.03."""
+    return _STRETCH * np.interp(probabilities, _CUMULATIVE, _QUANTILES)
 
 
-def _random_walk(errors: Errors) -> FloatArray:
-    """Nothing scored yet: the width of a random walk with the history's steps, times a safety factor."""
-    normal = np.array([NormalDist().inv_cdf(p) for p in PROBABILITIES])
-    deviation = _UNSCORED * errors.step / _MEAN_ABSOLUTE
-    return np.asarray(deviation * np.sqrt(np.arange(1, errors.horizon + 1))[:, None] * normal)
+_ANGLES = np.linspace(-np.pi / 2, np.pi / 2, 8003)[1:-1]
+_COSINE, _SINE = np.cos(_ANGLES), np.sin(_ANGLES)
+_CUMULATIVE = 0.5 + (_ANGLES + _SINE * _COSINE * (1 + 2 / 3 * _COSINE**2)) / np.pi  # at sqrt(5) tan(angle), exactly
+_QUANTILES = np.tan(_ANGLES) * 3 * np.pi / 4  # sqrt(5) tan(angle) over the mean absolute value, 4 sqrt(5) / (3 pi)
 
 
-def _by_horizon(known: FloatArray, origins: np.ndarray, origin: int) -> FloatArray:
-    """Mean absolute error by horizon, made non-decreasing; horizons never scored grow with the square root."""
-    weight = np.where(np.isfinite(known), _fade(origins, origin, _MEMORY)[:, None], 0.0)
-    total = weight.sum(axis=0)
-    reached = np.flatnonzero(total > 0)
-    mean = np.nansum(weight * np.abs(np.nan_to_num(known)), axis=0)[reached] / total[reached]
-    monotone = _isotonic(mean, total[reached])
-    steps = np.arange(1, known.shape[1] + 1)
-    out = np.interp(steps, reached + 1, monotone)
-    beyond = steps > reached[-1] + 1
-    out[beyond] = monotone[-1] * np.sqrt(steps[beyond] / (reached[-1] + 1))
-    return np.asarray(np.maximum(out, 1e-12))
+def _cut(values: FloatArray, kept: npt.NDArray[np.bool_], added: int) -> FloatArray:
+    """The kept origins, and behind them so many of which nothing is known."""
+    return np.pad(values[:, kept], ((0, 0), (0, added)), constant_values=np.nan)
 
 
-def _isotonic(values: FloatArray, weight: FloatArray) -> FloatArray:
-    """The non-decreasing sequence nearest to `values` (pool adjacent violators)."""
-    blocks: list[list[float]] = []
-    for value, w in zip(values, weight, strict=True):
-        blocks.append([float(value), float(w), 1.0])
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (a, v, k), (b, u, j) = blocks.pop(-2), blocks.pop(-1)
-            blocks.append([(a * v + b * u) / (v + u), v + u, k + j])
-    return np.repeat([b[0] for b in blocks], [int(b[2]) for b in blocks])
+def _usual(errors: Errors) -> FloatArray:
+    """Discounted mean absolute error by step, never smaller at a longer step, (steps, origins).
+
+    Each step is drawn to the history's own steps, growing by the step ahead, times the ratio of all errors to that.
+    """
+    expected = max(errors.step, _SMALLEST) * (errors.steps**_GROWTH)[:, None]
+    total = _faded(errors.when_known(np.abs(errors.values)), _USUAL)
+    count = _faded(errors.told, _USUAL)
+    ratio = _drawn((total / expected).mean(axis=0), count.mean(axis=0), _UNSCORED)
+    return np.maximum.accumulate(_drawn(total, count, ratio * expected), axis=0)
 
 
-def _fade(origins: np.ndarray, origin: int, half_life: float) -> FloatArray:
-    return np.asarray(0.5 ** (np.maximum(origin - origins, 0) / half_life))
+def _ratios(errors: Errors, usual: FloatArray) -> FloatArray:
+    """Each absolute error over the usual one of the moment at which it was known, zero where there is none."""
+    moments = np.minimum(errors.moments, errors.origins.size - 1)
+    then = np.maximum(np.take_along_axis(usual, moments, axis=1), _SMALLEST)
+    return np.where(errors.seen, np.abs(errors.values) / then, 0.0)
 
 
-def _local(ratio: FloatArray, origins: np.ndarray, origin: int) -> tuple[FloatArray, float]:
-    """Recent errors over usual ones, drawn towards 1: as known at each past origin, and at `origin`."""
-    seen = np.isfinite(ratio)
-    when = (origins[:, None] + np.arange(1, ratio.shape[1] + 1))[seen] - origins[0]
-    size = int(origin - origins[0]) + 1
-    total, count = np.bincount(when, ratio[seen], size), np.bincount(when, minlength=size).astype(float)
-    grow = 2.0 ** (np.arange(size) / _RECENT)
-    recent = (np.cumsum(total * grow) / grow + 1.0) / (np.cumsum(count * grow) / grow + 1.0)
-    local = recent**_LOCAL_SHARE
-    return local[np.minimum(origins - origins[0], size - 1)], float(local[-1])
+def _recent(errors: Errors, ratios: FloatArray) -> FloatArray:
+    """Recent errors over usual ones, all steps pooled, (origins,)."""
+    total = _faded(errors.when_known(ratios).mean(axis=0), _RECENT)
+    count = _faded(errors.told.mean(axis=0), _RECENT)
+    return _drawn(total, count, 1.0)
 
 
-def _pooled_quantiles(scores: FloatArray, origins: np.ndarray, origin: int) -> FloatArray:
-    seen = np.isfinite(scores)
-    weight = np.broadcast_to(_fade(origins, origin, _MEMORY)[:, None], scores.shape)[seen]
-    value = scores[seen]
-    independent = max(2.0, float(seen.any(axis=1).sum()) / max(1.0, np.sqrt(scores.shape[1])))
-    mean, spread = float(np.average(value, weights=weight)), float(value.std())
-    if abs(mean) < 2 * spread / np.sqrt(independent):  # no clear bias: both tails tell of either side
-        value, weight = np.concatenate([value, -value]), np.concatenate([weight, weight])
-    stretched = 0.5 + (PROBABILITIES - 0.5) * (1 + _STRETCH / independent)
-    return _weighted_quantiles(value, weight, stretched)
+def _season(errors: Errors, ratios: FloatArray) -> FloatArray:
+    """Errors of the same step a season ago over the usual ones of that time, (steps, origins)."""
+    reach = 1.5 if errors.season > _LONG_SEASON else 0.5
+    first = np.searchsorted(errors.origins, errors.origins - errors.season - reach)
+    stop = np.searchsorted(errors.origins, errors.origins - errors.season + reach)
+    known = np.searchsorted(errors.origins, errors.origins - errors.steps[:, None], side="right")
+    stop = np.maximum(np.minimum(stop, known), first)
+    total, count = (
+        np.take_along_axis(sums, stop, axis=1) - sums[:, first]
+        for sums in (_sums(ratios), _sums(errors.seen.astype(float)))
+    )
+    return _drawn(total, count, 1.0)
 
 
-def _weighted_quantiles(value: FloatArray, weight: FloatArray, probabilities: FloatArray) -> FloatArray:
-    """Quantiles of a weighted sample around its median; beyond its ends the tails go on like those of a normal."""
-    order = np.argsort(value, kind="stable")
-    value, weight = value[order], weight[order]
-    position = (np.cumsum(weight) - weight / 2) / weight.sum()
-    value = value - np.interp(0.5, position, value)
-    inside = np.interp(probabilities, position, value)
-    normal = NormalDist()
-    for end, beyond in ((0, probabilities < position[0]), (-1, probabilities > position[-1])):
-        for i in np.flatnonzero(beyond):
-            p = min(max(float(probabilities[i]), 1e-4), 1 - 1e-4)
-            edge = normal.inv_cdf(min(max(float(position[end]), 1e-4), 1 - 1e-4))
-            inside[i] = value[end] * max(1.0, normal.inv_cdf(p) / edge) if edge else value[end]
-    return inside
+def _sums(values: FloatArray) -> FloatArray:
+    """Sums of all before each origin, (steps, origins + 1)."""
+    out = np.zeros((values.shape[0], values.shape[1] + 1))
+    np.cumsum(values, axis=1, out=out[:, 1:])
+    return out
+
+
+def _doubt(disagreement: FloatArray) -> FloatArray:
+    """Disagreement of the experts over the usual one, (steps, origins); 1 where it is not known."""
+    known = np.isfinite(disagreement)
+    held = np.where(known, disagreement + _NO_DOUBT, 0.0)
+    usual = _faded(held, _DOUBT) / np.maximum(_faded(known.astype(float), _DOUBT), _SMALLEST)
+    ratio = np.clip(held / np.maximum(usual, _NO_DOUBT), 1 / _LARGEST_DOUBT, _LARGEST_DOUBT)
+    return np.where(known, ratio, 1.0)
+
+
+def _faded(values: FloatArray, half_life: float) -> FloatArray:
+    """Discounted sums up to each origin, along the last axis."""
+    size = values.shape[-1]
+    grow = 2.0 ** (np.arange(size) / max(half_life, size / _SAFE))
+    return np.asarray(np.cumsum(values * grow, axis=-1) / grow)
+
+
+def _drawn(total: FloatArray, count: FloatArray, prior: FloatArray | float) -> FloatArray:
+    """A mean from a sum and a count, drawn to what was expected before."""
+    return np.asarray((total + _PRIOR * prior) / (count + _PRIOR))

@@ -22,6 +22,7 @@ class Sources:
     history: Versions
     signals: tuple[SignalRows, ...]
     horizon: int
+    calendar: str | None = None
 
     @property
     def revised(self) -> bool:
@@ -49,7 +50,10 @@ class Sources:
         z = transform.forward(series.y)
         seasons = series.season_lengths
         ds = np.concatenate([series.ds, series.future(self.horizon)])
-        return Problem(ds, _bridge(z, seasons), np.isfinite(z), seasons, regressors, self.horizon)
+        known = np.isfinite(z)
+        return Problem(
+            ds, _bridge(z, seasons), known, seasons, regressors, self.horizon, series.frequency, self.calendar
+        )
 
 
 def _bridge(z: FloatArray, seasons: Sequence[float]) -> FloatArray:

@@ -11,6 +11,7 @@ import pandas as pd
 from forecast import intervals
 from forecast.backtest import Backtest, Quality
 from forecast.errors import OptionError
+from forecast.explain import Importance
 from forecast.frequency import Days
 from forecast.series import Series
 from forecast.transform import FloatArray
@@ -28,7 +29,8 @@ class SignalReport:
 
     `gain_pct` is 100 (1 - MAE with / MAE without) out of sample, `gain_interval_pct` its 90 % interval; `lag` by how
     many periods sales follow the signal; `lead` how many periods past the last known sale it still informs; `known_to`
-    the label of its last known period; `importance` its share in the moves of this forecast.
+    the label of its last known period; `importance` its share in the moves of this forecast; `members` the signals of a
+    group that was admitted as one.
     """
 
     signal: str
@@ -40,6 +42,7 @@ class SignalReport:
     known_to: str | None
     importance: float
     reason: str
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class Forecast:
     parts: dict[str, FloatArray]
     levels: tuple[float, ...]
     signals: list[SignalReport]
-    importance: list[dict[str, float | str]]
+    importance: list[Importance]
     backtest: Backtest
     warnings: list[str]
     fit_ms: float
@@ -165,8 +168,14 @@ class Forecast:
             },
             "engine": _plain(self.engine),
             "forecast": self._periods(),
-            "signals": [_plain(s) | {"gain_interval_pct": _listed(s.gain_interval_pct)} for s in self.signals],
-            "importance": self.importance,
+            "signals": [
+                _plain(s) | {"gain_interval_pct": _listed(s.gain_interval_pct), "members": list(s.members)}
+                for s in self.signals
+            ],
+            "importance": [
+                {"driver": i.driver, "share": i.share, "share_interval": _listed(i.share_interval)}
+                for i in self.importance
+            ],
             "quality": _plain(quality) | {"coverage": dict(quality.coverage)},
             "warnings": self.warnings,
             "timing_ms": {"fit": self.fit_ms},

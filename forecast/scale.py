@@ -7,12 +7,12 @@ from statistics import NormalDist
 
 import numpy as np
 
-from forecast.intervals import at
 from forecast.transform import FloatArray, Transform
 
 GUARD = 5.0  # no forecast beyond this multiple of the largest sale in the history
-_TENTHS = np.array([0.1, 0.9])
+SPREAD = (0.1, 0.9)  # the quantiles that the mean rests on
 _SPREAD = NormalDist().inv_cdf(0.9) - NormalDist().inv_cdf(0.1)
+_SMALLEST = float(np.log(1e-12))  # share of the largest value allowed, where zero has no logarithm
 _LARGEST_STEP = 0.25  # of the mean over the median, on the log scale
 
 
@@ -33,22 +33,23 @@ class Scale:
         y = self.transform.inverse(self.hold(z))
         return np.maximum(y, 0.0) if self.transform.log else y
 
-    def mean(self, median: FloatArray, spread: FloatArray) -> FloatArray:
-        """The expectation of each step in sales units, (horizon,), from its median and error quantiles on the grid.
+    def mean(self, median: FloatArray, tenth: FloatArray, ninth: FloatArray) -> FloatArray:
+        """The expectation in sales units, from the median and the error's quantiles at SPREAD, arrays of one shape.
 
         On a log scale that of a log-normal distribution with the spread of the central 80 %: tails estimated from a
         handful of errors, which the mean of the whole grid would rest on, must not move the number that is shown.
         """
         if not self.transform.log:
             return self.units(median)
-        tenth, ninth = at(spread, _TENTHS).T
         deviation = (ninth - tenth) / _SPREAD
         return self.units(median + np.minimum(deviation**2 / 2, _LARGEST_STEP))
 
 
 def guarded(transform: Transform, y: FloatArray) -> Scale:
     """The scale for a history `y` (n,): zero at least where it is non-negative, and `GUARD` times its largest value."""
-    high = GUARD * float(np.nanmax(np.abs(y))) or 1.0
-    low = (0.0 if transform.offset else high * 1e-12) if transform.log else -high
-    ends = transform.forward(np.array([low, high]))
-    return Scale(transform, float(ends[0]), float(ends[1]))
+    largest = GUARD * float(np.nanmax(np.abs(y))) or 1.0
+    least = 0.0 if transform.offset or not transform.log else largest
+    low, high = (float(z) for z in transform.forward(np.array([least, largest])))
+    if transform.log:
+        return Scale(transform, low if transform.offset else high + _SMALLEST, high)
+    return Scale(transform, -high if np.nanmin(y) < 0 else 0.0, high)

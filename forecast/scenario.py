@@ -8,18 +8,19 @@ changes nothing. It tells an association, not a cause.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from forecast import admission, columns
+from forecast import columns
 from forecast import frequency as freq
 from forecast.engines.base import Problem
 from forecast.engines.fast import Fit
 from forecast.errors import SignalsError
+from forecast.evidence import response
 from forecast.regressors import Regressor, lay, read
 from forecast.series import Series
+from forecast.surprise import filter_of, moved, surprises
 from forecast.transform import FloatArray
 
 PREFIX = "scenario/"
@@ -34,6 +35,7 @@ def differences(scenario: Mapping[str, pd.Series], problem: Problem, series: Ser
     if not isinstance(scenario, Mapping):
         raise SignalsError("scenario", type(scenario).__name__, "a mapping from signal to a Series of values on dates")
     known = {r.name: r for r in problem.regressors}
+    fit = Fit(problem)
     out = {}
     for name, path in scenario.items():
         if name not in known or known[name].edge < 0:
@@ -42,7 +44,7 @@ def differences(scenario: Mapping[str, pd.Series], problem: Problem, series: Ser
             )
         expected = _held(known[name])
         changed = _laid(name, path, expected, series, problem.horizon)
-        out[PREFIX + name] = _conditional(problem, changed) - _conditional(problem, expected)
+        out[PREFIX + name] = _difference(fit, problem.horizon, expected, changed)
     return out
 
 
@@ -69,12 +71,13 @@ def _laid(name: str, path: pd.Series, expected: Regressor, series: Series, horiz
     return Regressor(name, x, x.size - 1, future_known=True)
 
 
-def _conditional(problem: Problem, regressor: Regressor) -> FloatArray:
-    """The adjustment at the last origin by a regression on this signal alone, known over the whole horizon."""
-    fit = Fit(replace(problem, regressors=(regressor,)))
-    if not fit.surprises:
-        return np.zeros(problem.horizon)
-    trial = admission.try_signal(fit.errors, fit.surprises[0], fit.half_life)
-    lag = admission.clearest_lag(trial, len(problem) - 1, offered=1)[0]
-    adjustment = np.nan_to_num(trial.adjustment[lag, -1])
-    return np.pad(adjustment, (0, problem.horizon - adjustment.size))
+def _difference(fit: Fit, horizon: int, expected: Regressor, changed: Regressor) -> FloatArray:
+    """`b (z'[t+h-l] - z[t+h-l])` with lag l and coefficient b from a regression on this signal alone, known over the
+    whole horizon; no more than the largest error so far, as is true of every adjustment."""
+    filter_ = filter_of(fit.weights, fit.history, fit.grid)
+    lag, coefficient = response(fit.errors, fit.grid, surprises([expected], filter_, fit.grid, horizon), fit.half_life)
+    out = np.zeros(horizon)
+    move = moved(expected.x, changed.x)[len(expected.x) - horizon :]
+    out[lag:] = coefficient * move[: max(0, horizon - lag)]
+    largest = np.nanmax(np.abs(fit.errors), initial=0.0)
+    return np.clip(out, -largest, largest)

@@ -10,7 +10,6 @@ import pandas as pd
 
 from forecast import frequency as freq
 from forecast.errors import OptionError
-from forecast.frequency import Days
 from forecast.series import Series
 
 IntArray = npt.NDArray[np.int64]
@@ -28,14 +27,10 @@ def analog_lags(season: float, steps: IntArray, years: int) -> IntArray:
 
 def holidays_signal(series: Series, horizon: int, country: str) -> pd.DataFrame:
     """Public holidays on each day as the future-known daily signal `calendar/COUNTRY` (1 on a holiday)."""
-    if country not in _countries():
-        raise OptionError(
-            "calendar", country, "an ISO 3166 country code known to the holidays package, such as US or DE"
-        )
     last = freq.spans(series.future(horizon)[-1:], series.frequency)[1][0]
     days = np.arange(series.start, last, dtype="datetime64[D]")
     first, final = (int(day.astype("datetime64[Y]").astype(int)) + 1970 for day in days[[0, -1]])
-    known = freq.numbered(_holidays(country, first, final)) - int(freq.numbered(days)[0])
+    known = np.array([day for day, _ in named_holidays(country, first, final)], np.int64) - int(freq.numbered(days)[0])
     value = np.zeros(days.size)
     value[known[(known >= 0) & (known < days.size)]] = 1.0
     return pd.DataFrame(
@@ -51,10 +46,15 @@ def _countries() -> frozenset[str]:
 
 
 @lru_cache(maxsize=256)
-def _holidays(country: str, first: int, final: int) -> Days:
-    """The public holidays of a country in the years from `first` to `final`; not to be written to."""
+def named_holidays(country: str, first: int, final: int) -> tuple[tuple[int, str], ...]:
+    """The public holidays of a country from year `first` to `final`: the day since 1970-01-01, and its names."""
+    if country not in _countries():
+        raise OptionError(
+            "calendar", country, "an ISO 3166 country code known to the holidays package, such as US or DE"
+        )
     import holidays
 
-    dates = np.array(list(holidays.country_holidays(country, years=range(first, final + 1))), dtype="datetime64[D]")
-    dates.flags.writeable = False
-    return dates
+    languages = getattr(holidays.country_holidays(country), "supported_languages", ())
+    english = "en_US" if "en_US" in languages else None
+    found = holidays.country_holidays(country, years=range(first, final + 1), language=english)
+    return tuple((int(np.datetime64(day).astype(int)), name) for day, name in sorted(found.items()))

@@ -6,85 +6,277 @@ so that regressing the error of sales on the surprise of the signal is a regress
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
-from forecast.experts import GAINS, Experts, analog_move
+from forecast.experts import GAINS, Smoothed
+from forecast.origins import Origins
 from forecast.regressors import Regressor
-from forecast.season import analog_lags
-from forecast.smoothing import levels
-from forecast.transform import FloatArray, choose
+from forecast.season import IntArray, analog_lags
+from forecast.smoothing import BLOCK
+from forecast.transform import SMALLEST_SHARE, FloatArray
 
-_YEARS = 3
+LAGS = (0, 1, 2, 3, 4, 6, 8, 12)
+_LARGEST = 4.0  # usual sizes: what lies beyond was never seen often enough to know what follows from it
+_WAVES = 2  # of each season that are taken out of surprises
+_RIDGE = 4.0
+_FLAT = 1e-9  # of its size: a signal that moves by less never varies
+_SMALLEST = 1e-50  # unit of a signal: a path given ahead may be far larger than all that was seen
+_ROUND = 512  # lengths are rounded up to it, so that the fit of the waves is the same for many requests
+_YEARS = 3  # seasons that the expected move is averaged over
 
 
 @dataclass(frozen=True)
 class Filter:
-    """The sales' own filter: weight of each gain (n, gains), share of the seasonal experts (n,), the season or None."""
+    """The sales' own filter as it stood after each period: share of each gain (gains, n) and of the seasonal experts
+    (n,), and the lengths of the seasons."""
 
     gains: FloatArray
     seasonal: FloatArray
-    season: float | None
+    seasons: tuple[float, ...]
 
 
-def filter_of(experts: Experts, weights: FloatArray, season: float | None) -> Filter:
-    """The filter that the blend of experts amounts to at each origin, averaged over horizons."""
-    mean = weights.mean(-1)
-    gains = np.stack([mean[experts.gain == g].sum(0) for g in range(GAINS.size)], axis=-1)
-    return Filter(gains, mean[experts.seasonal].sum(0), season)
+def filter_of(weights: FloatArray, history: Smoothed, grid: Origins) -> Filter:
+    """The filter that the blend amounts to one step ahead; between origins it is that of the origin before."""
+    one = weights[0]
+    gains = one.reshape(-1, len(GAINS), one.shape[-1]).sum(axis=0)
+    seasonal = one[history.level.shape[0] :].sum(axis=0)
+    at = np.maximum((np.arange(grid.n) - grid.first) // grid.stride, 0)
+    return Filter(gains[:, at], seasonal[at], history.seasons)
 
 
 @dataclass(frozen=True)
-class Surprise:
-    """`u[t, q]`: how far the signal at t+q is from what the filter expected at t, (n, horizon + 1); NaN where unknown.
+class Surprises:
+    """What `names` did that was not to be expected, beside what is needed to say it for any step ahead.
 
-    `ahead` is how many periods past the last sale the signal is known.
+    `z` (signals, n + horizon) are the signals on their working scales, NaN where unknown; `level` (signals, n) the
+    filter's level of them, `one` (signals, n) their surprise one step ahead of each period, 0 where unknown, and
+    `usual` its size up to then; `ahead` (signals,) says how many periods they run ahead of sales. `refused` are those
+    that cannot be tried, with the reason; `order` has all names.
     """
 
-    name: str
-    u: FloatArray
-    ahead: int
+    names: tuple[str, ...]
+    z: FloatArray
+    level: FloatArray
+    one: FloatArray
+    usual: FloatArray
+    ahead: IntArray
+    filter: Filter
+    grid: Origins
+    refused: dict[str, str] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
 
-    def feature(self, lag: int, horizon: int) -> FloatArray:
-        """`u[t-lag, min(h, ahead+lag)]` for h = 1..horizon: sales at t+h follow the signal at t+h-lag.
-
-        Where that value is not known yet, the newest surprise is held. Shape (n, horizon).
-        """
-        n = self.u.shape[0]
-        columns = np.minimum(np.arange(1, horizon + 1), self.ahead + lag)
-        out = np.full((n, horizon), np.nan)
-        if self.ahead + lag >= 0 and lag < n:
-            out[lag:] = self.u[: n - lag, columns]
-        return out
+    def steps_ahead(self, signal: int, lag: int, steps: IntArray, rows: IntArray) -> FloatArray:
+        """`u[t - lag, h]` at the origins t in `rows` for each h in `steps`, (steps, origins); 0 where unknown."""
+        at = rows - lag
+        inside = np.maximum(at, 0)
+        z, level = self.z[signal], self.level[signal]
+        u = z[inside + steps[:, None]] - level[inside]
+        u -= self.filter.seasonal[inside] * moves_of(z, level, inside, steps, self.filter.seasons)
+        largest = _LARGEST * self.usual[signal, inside]
+        return np.clip(np.where((at >= 0) & np.isfinite(u), u, 0.0), -largest, largest)
 
 
-def surprise(regressor: Regressor, filter_: Filter, horizon: int) -> Surprise:
-    """The surprises of one signal at every origin; positive signals are taken in logs, so effects are elasticities.
+def surprises(regressors: Sequence[Regressor], filter_: Filter, grid: Origins, horizon: int) -> Surprises:
+    """The surprises of all signals that can be tried."""
+    n, order = grid.n, tuple(r.name for r in regressors)
+    x = np.full((len(regressors), n + horizon), np.nan)
+    for row, regressor in zip(x, regressors, strict=True):
+        row[: regressor.x.size] = regressor.x[: n + horizon]
+    laid = _laid(x)
+    reasons = [_reason(laid, i, n) for i in range(len(order))]
+    refused = {name: reason for name, reason in zip(order, reasons, strict=True) if reason}
+    kept = [i for i, reason in enumerate(reasons) if not reason]
+    names = tuple(order[i] for i in kept)
+    z, level = laid.z[kept], levels_of(laid.filled[kept, :n], filter_)
+    one = _without_season(_one_step(z, level, filter_), filter_.seasons)
+    usual = _usual(one)
+    one = np.clip(one, -_LARGEST * usual, _LARGEST * usual)
+    ahead = np.minimum(laid.last[kept] - (n - 1), horizon)
+    return Surprises(names, z, level, one, usual, ahead, filter_, grid, refused, order)
 
-    Signals with zeros, such as flags, shares and rare mentions, keep their own scale.
+
+@dataclass(frozen=True)
+class _Laid:
+    """Signals on their working scales, (signals, n + horizon): `filled` without holes and held at both ends, `z` the
+    same but NaN beyond both ends. `last` is where each ends, `flat` says which never vary."""
+
+    z: FloatArray
+    filled: FloatArray
+    last: IntArray
+    flat: npt.NDArray[np.bool_]
+
+
+def _laid(x: FloatArray) -> _Laid:
+    """`x` with its holes filled from before, positive signals in logs, so that effects are elasticities.
+
+    Those with zeros, such as flags, shares and rare mentions, or with negative values, keep their own scale.
     """
-    n = filter_.gains.shape[0]
-    ahead = min(horizon, regressor.edge - (n - 1))
-    x, known = _gapless(regressor.x[: n + horizon])
-    smooth = np.einsum("tg,gt->t", filter_.gains, levels(x[:n], GAINS))
-    values = np.where(known, x, np.nan)
-    u = np.lib.stride_tricks.sliding_window_view(values, horizon + 1)[:n] - smooth[:, None]
-    if filter_.season is not None:
-        steps = np.arange(1, horizon + 1)
-        lags = analog_lags(filter_.season, steps, _YEARS)
-        move = analog_move(x[:n], x[:n], smooth[None], lags, steps, np.arange(n))[0]
-        u[:, 1:] -= filter_.seasonal[:, None] * np.nan_to_num(move)
-    return Surprise(regressor.name, u, ahead)
+    seen, periods = np.isfinite(x), np.arange(x.shape[1])
+    first, last = seen.argmax(axis=1), x.shape[1] - 1 - seen[:, ::-1].argmax(axis=1)
+    newest = np.maximum.accumulate(np.where(seen, periods, first[:, None]), axis=1)
+    scale = _scale_of(x, seen)
+    z = scale.applied(np.where(seen, x, 1.0))
+    filled = np.take_along_axis(z, newest, axis=1)
+    inside = (periods >= first[:, None]) & (periods <= last[:, None]) & np.any(seen, axis=1, keepdims=True)
+    return _Laid(np.where(inside, filled, np.nan), filled, last, scale.flat)
 
 
-def _gapless(x: FloatArray) -> tuple[FloatArray, np.ndarray]:
-    """The signal on its working scale, holes filled from before, and where it is known (first to last value)."""
-    seen = np.isfinite(x)
-    transform = choose(x[seen])
-    z = x / transform.unit if transform.offset else transform.forward(x)
-    at = np.flatnonzero(seen)
-    newest = np.maximum.accumulate(np.where(seen, np.arange(x.size), at[0]))
-    known = np.zeros(x.size, dtype=bool)
-    known[at[0] : at[-1] + 1] = True
-    return z[newest], known
+@dataclass(frozen=True)
+class _Scale:
+    """The working scale of each signal, (signals, 1): in `unit`, its mean size, and in `logs` where it stays well above
+    zero (see `transform`), with its `low` and `high` values."""
+
+    unit: FloatArray
+    logs: npt.NDArray[np.bool_]
+    low: FloatArray
+    high: FloatArray
+
+    @property
+    def flat(self) -> npt.NDArray[np.bool_]:
+        """Which signals never vary, (signals,)."""
+        size = np.maximum(np.abs(self.low), np.abs(self.high))
+        return np.logical_not(self.high > self.low + _FLAT * size)[:, 0]
+
+    def applied(self, x: FloatArray) -> FloatArray:
+        """`x` (signals, periods) on this scale; logs of values that are far below all that were seen are cut off."""
+        z = x / self.unit
+        rows = self.logs[:, 0]
+        z[rows] = np.log(np.maximum(z[rows], SMALLEST_SHARE * (self.low / self.unit)[rows]))
+        return np.asarray(z)
+
+
+def _scale_of(x: FloatArray, seen: npt.NDArray[np.bool_]) -> _Scale:
+    """The scale of each signal by its values where they are `seen`."""
+    count, each = np.maximum(seen.sum(axis=1), 1), np.arange(len(x))
+    ranked = np.sort(np.where(seen, x, np.inf), axis=1)
+    low, high = ranked[:, 0], ranked[each, count - 1]
+    middle = (ranked[each, (count - 1) // 2] + ranked[each, count // 2]) / 2
+    size = np.abs(np.where(seen, x, 0.0)).sum(axis=1) / count
+    unit = np.where(np.isfinite(size) & (size > 0), np.maximum(size, _SMALLEST), 1.0)
+    logs = (low > SMALLEST_SHARE * middle) & (low > 0) & np.isfinite(high)
+    return _Scale(unit[:, None], logs[:, None], low[:, None], high[:, None])
+
+
+def _reason(laid: _Laid, signal: int, n: int) -> str:
+    """Why a signal cannot even be tried, or an empty string."""
+    if not np.isfinite(laid.z[signal, :n]).any():
+        return "no value falls on the periods of the history"
+    if laid.flat[signal]:
+        return "it never varies"
+    if laid.last[signal] + max(LAGS) < n:
+        return f"its last value lies {n - 1 - laid.last[signal]} periods before the last known sale"
+    return ""
+
+
+def levels_of(x: FloatArray, filter_: Filter) -> FloatArray:
+    """The level of each signal in `x` (signals, n) by the filter, (signals, n).
+
+    Exponential smoothing with each gain g, a block of periods at a time: what a block's own values make of it is one
+    matrix product, `sum_j g (1-g)^(i-j) x[j]`, and the level before the block fades as `(1-g)^(i+1)`.
+    """
+    within, fading = _smoothing()
+    signals, n = x.shape
+    blocks = -(-n // BLOCK)
+    padded = np.zeros((signals, blocks * BLOCK))
+    padded[:, :n] = x
+    level = (padded.reshape(signals * blocks, BLOCK) @ within).reshape(len(GAINS), signals, blocks, BLOCK)
+    before = np.repeat(x[None, :, 0], len(GAINS), axis=0)
+    states = np.empty((len(GAINS), signals, blocks))
+    for block in range(blocks):
+        states[..., block] = before
+        before = level[..., block, -1] + fading[:, -1:] * before
+    level += states[..., None] * fading[:, None, None]
+    return np.asarray(
+        np.einsum("gt,gst->st", filter_.gains, level.reshape(len(GAINS), signals, blocks * BLOCK)[..., :n])
+    )
+
+
+@lru_cache(maxsize=1)
+def _smoothing() -> tuple[FloatArray, FloatArray]:
+    """Weights of a block's values in its levels (gains, values, levels), and of the level before it (gains, levels)."""
+    gain, age = np.array(GAINS)[:, None, None], np.arange(BLOCK) - np.arange(BLOCK)[:, None]
+    within = np.where(age >= 0, gain * (1 - gain) ** np.maximum(age, 0), 0.0)
+    return within, (1 - gain[:, 0]) ** np.arange(1, BLOCK + 1)
+
+
+def _one_step(z: FloatArray, level: FloatArray, filter_: Filter) -> FloatArray:
+    """The surprise one step ahead of each period, (signals, n); 0 where it is not known.
+
+    What the season lets expect of the next period is what the level missed at the same season position in years before.
+    """
+    n = level.shape[1]
+    u = z[:, 1 : n + 1] - level
+    known = np.isfinite(u)
+    missed = u if known.all() else np.where(known, u, 0.0)
+    move = np.zeros(u.shape)
+    for season in filter_.seasons:
+        own, count = np.zeros(u.shape), np.zeros(u.shape)
+        for lag in analog_lags(season, np.array([1]), _YEARS)[:, 0].tolist():
+            if lag < n:
+                own[:, lag:] += missed[:, : n - lag]
+                count[:, lag:] += known[:, : n - lag]
+        move += own / np.maximum(count, 1) / len(filter_.seasons)
+    return np.asarray((missed - filter_.seasonal * move) * known)
+
+
+def moves_of(z: FloatArray, level: FloatArray, at: IntArray, steps: IntArray, seasons: tuple[float, ...]) -> FloatArray:
+    """What the season lets expect, `mean_k (z[t+h-L_k] - level[t-L_k])`, (…, steps, periods); 0 before the first.
+
+    Where there are two seasons, such as the week and the year of days, it is the mean of both.
+    """
+    total = np.zeros((*z.shape[:-1], steps.size, at.size))
+    for season in seasons:
+        own, count = np.zeros(total.shape), np.zeros(total.shape)
+        for lags in analog_lags(season, steps, _YEARS):
+            before = at - lags[:, None]
+            inside = np.maximum(before, 0)
+            move = z[..., inside + steps[:, None]] - level[..., inside]
+            known = (before >= 0) & np.isfinite(move)
+            own += np.where(known, move, 0.0)
+            count += known
+        total += own / np.maximum(count, 1) / len(seasons)
+    return total
+
+
+def _usual(one: FloatArray) -> FloatArray:
+    """The root mean square of all surprises up to each period."""
+    square, count = np.cumsum(one * one, axis=-1), np.cumsum(one != 0, axis=-1)
+    return np.asarray(np.sqrt(square / np.maximum(count, 1)))
+
+
+def _without_season(u: FloatArray, seasons: tuple[float, ...]) -> FloatArray:
+    """One-step surprises without what a mean and the first waves of each season, fitted to those before, still explain.
+
+    The filter leaves a part of a season in signals as in sales; the two would go together though neither drives the
+    other. The fit at each period is least squares on all earlier ones, `u[t] - x[t]' (X'X + r I)^-1 X'u`, with a little
+    ridge r for the first ones.
+    """
+    waves, gain = _waves(seasons, _ROUND * -(-u.shape[1] // _ROUND))
+    known = u != 0
+    sums = np.zeros((u.shape[0], len(waves), u.shape[1]))
+    np.cumsum(u[:, None, :-1] * waves[:, : u.shape[1] - 1], axis=-1, out=sums[..., 1:])
+    return np.asarray(u - known * np.einsum("spt,pt->st", sums, gain[:, : u.shape[1]]))
+
+
+@lru_cache(maxsize=16)
+def _waves(seasons: tuple[float, ...], n: int) -> tuple[FloatArray, FloatArray]:
+    """Mean and waves x (waves, n), and `(X'X + r I)^-1 x` with the rows of X before each period."""
+    t = np.arange(n)
+    angles = [2 * np.pi * k * t / season for season in seasons for k in range(1, min(_WAVES, int(season / 2)) + 1)]
+    x = np.array([np.ones(n), *(np.sqrt(2) * wave(angle) for angle in angles for wave in (np.sin, np.cos))])
+    products = x[:, None] * x
+    before = np.moveaxis(np.cumsum(products, axis=-1) - products, -1, 0)
+    return x, np.linalg.solve(before + _RIDGE * np.eye(len(x)), x.T[..., None])[..., 0].T
+
+
+def moved(expected: FloatArray, changed: FloatArray) -> FloatArray:
+    """How far `changed` lies from `expected` (n,) on the scale of the latter; exactly 0 where they are equal."""
+    seen = np.isfinite(expected)[None]
+    scale = _scale_of(expected[None], seen)
+    x = np.where(seen, np.stack([expected, changed])[:, None], 1.0)
+    return np.asarray(scale.applied(x[1])[0] - scale.applied(x[0])[0])

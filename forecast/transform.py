@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
-_SMALLEST_SHARE = 0.05  # of the median: above it, log needs no offset
+SMALLEST_SHARE = 0.05  # of the median: above it, log needs no offset
 _OFFSET_SHARE = 0.5  # of the mean: an offset that keeps zeros from dominating
 
 
@@ -46,5 +46,5 @@ def choose(y: FloatArray) -> Transform:
     unit = size if size > 0 else 1.0
     if seen.min() < 0 or size == 0:
         return Transform(log=False, offset=0.0, unit=unit)
-    small = seen.min() <= _SMALLEST_SHARE * median(seen)
+    small = seen.min() <= SMALLEST_SHARE * median(seen) or seen.min() / unit == 0  # the logarithm has to exist
     return Transform(log=True, offset=_OFFSET_SHARE if small else 0.0, unit=unit)

@@ -1,59 +1,72 @@
 """The fast engine: closed form, numpy only, every retrain in milliseconds.
 
-Experts (level, damped trend, seasonal analogues) are blended by their prequential record; what the blend got wrong is
-explained by the surprises of admitted signals. Everything is computed for all origins of the history in one pass, and
-what is chosen at an origin rests on errors that were known by then, so past origins are honest tests of the whole.
+Experts (level, damped trend, seasonal analogues, Holt-Winters) are blended by their prequential record; what the blend
+got wrong is explained by trading days and the surprises of admitted signals. Everything is computed for all origins in
+one pass, and what is chosen at an origin rests on errors that were known by then, so past origins are honest tests of
+the whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property, lru_cache
 
 import numpy as np
 
-from forecast import admission
-from forecast.blend import targets, weights
-from forecast.engines.base import Engine, Evidence, Path, Problem
-from forecast.experts import GAINS, Experts, build
-from forecast.regressors import Regressor
+from forecast.admission import Admitted, admit
+from forecast.blend import weights
+from forecast.engines.base import Engine, Evidence, Path, Problem, Rolled, first_origin
+from forecast.experts import GAINS, SHORT, Experts, experts, smoothed
+from forecast.origins import Origins, ending_at, last_only
 from forecast.season import IntArray, analog_lags
-from forecast.surprise import Surprise, filter_of, surprise
+from forecast.surprise import filter_of, surprises
+from forecast.trading_days import DRIVER, TradingDays, trading_days, weekday_contrasts
 from forecast.transform import FloatArray
 
-MAX_PERIODS = 1100  # three years of days, ten of weeks twice over: older values say little and cost time
+KEPT = 520  # periods, ten years of weeks: older values say little and cost time
+DAYS_KEPT = 1100  # three years
 _MIN_MEMORY = 12.0
-_SEASONS_REMEMBERED = 2.0
+_DAILY_STRIDE = 3  # every third day is an origin; three days and a week have no common factor
 _RECENTRING_YEARS = 3
-_DENSE_STEPS = 16
-_SPARSER = 1.2
+_ORIGINS = 260  # judged at most; older ones would weigh next to nothing
+_LATELY = 26  # past origins that say how much the importance of a driver varies
+_STEPS = (1, 3, 9, 26)
+_SPARSER = 3
+
+np.empty(4_000_000)  # glibc then keeps freed arrays of this size: fresh pages for each would cost as much as the sums
 
 
 class Fast(Engine):
     """Prequential blend of smoothing experts with admitted signals."""
 
     name = "fast"
-    summary = "blend of smoothed levels, damped trends and seasonal analogues, with signals that earned their place"
+    summary = "blend of smoothed levels, damped trends and seasonal experts, with signals that earned their place"
     uses_signals = True
     backtest_origins = 104
 
     def predict(self, problem: Problem) -> Path:
         """The path from the last period on."""
-        return self.predict_many(problem, [len(problem) - 1])[0]
+        return Fit(recent(problem)).path()
 
-    def predict_many(self, problem: Problem, origins: Sequence[int]) -> list[Path]:
-        """All origins in one pass over the last `MAX_PERIODS`; origins too early for it in a pass of their own."""
-        cut = max(0, len(problem) - MAX_PERIODS)
-        early = [origin for origin in origins if cut and origin < cut + MAX_PERIODS // 2]
-        first = self.predict_many(problem.at(early[-1]), early) if early else []
-        fit = Fit(_cut(problem, cut)) if len(early) < len(origins) else None
-        return first + [fit.path(origin - cut) for origin in origins[len(early) :] if fit]
+    def roll(self, problem: Problem, count: int, *, every_step: bool) -> Rolled:
+        """All origins in one pass."""
+        kept = recent(problem)
+        cut = len(problem) - len(kept)
+        fit = Fit(kept, every_step=every_step)
+        rows = fit.grid.rows
+        first = max(first_origin(kept, self.min_periods), len(kept) - 1 - count * fit.grid.stride)
+        reported = int(np.count_nonzero(rows >= first)) - 1  # the last row is today
+        steps = np.array(fit.grid.steps)
+        return Rolled(rows + cut, steps, fit.median, fit.path(), max(reported, 0), fit.disagreement)
 
 
-def _cut(problem: Problem, first: int) -> Problem:
+def recent(problem: Problem) -> Problem:
+    """The problem with no more of its history than is used."""
+    first = max(0, len(problem) - (DAYS_KEPT if max(problem.season_lengths, default=1.0) > KEPT / 2 else KEPT))
     if first == 0:
         return problem
-    regressors = tuple(type(r)(r.name, r.x[first:], r.edge - first, r.future_known) for r in problem.regressors)
+    regressors = tuple(replace(r, x=r.x[first:], edge=max(r.edge - first, -1)) for r in problem.regressors)
     return replace(
         problem,
         ds=problem.ds[first:],
@@ -63,117 +76,136 @@ def _cut(problem: Problem, first: int) -> Problem:
     )
 
 
-def judged_steps(horizon: int, evidence: int) -> IntArray:
-    """The steps ahead at which experts are judged: every one at first, then ever sparser ones."""
-    dense = np.arange(1, min(horizon, max(_DENSE_STEPS, evidence)) + 1)
-    sparse = [int(dense[-1])]
-    while sparse[-1] < horizon:
-        sparse.append(min(horizon, int(np.ceil(sparse[-1] * _SPARSER))))
-    return np.concatenate([dense, np.array(sparse[1:], dtype=int)])
+@lru_cache(maxsize=512)
+def judged_steps(horizon: int) -> tuple[int, ...]:
+    """The steps ahead at which everything is judged, ever sparser; the steps between them are interpolated."""
+    steps = list(_STEPS)
+    while steps[-1] < horizon:
+        steps.append(steps[-1] * _SPARSER)
+    return (*(step for step in steps if step < horizon), horizon)
+
+
+@lru_cache(maxsize=512)
+def _between(steps: tuple[int, ...], horizon: int) -> FloatArray:
+    """How much of each judged step belongs to each step of the horizon, linear in its logarithm; (horizon, steps)."""
+    at = np.log(np.arange(1, horizon + 1))
+    return np.stack([np.interp(at, np.log(steps), row) for row in np.eye(len(steps))], axis=-1)
+
+
+def _warm_up(n: int, seasons: tuple[float, ...]) -> int:
+    """The first quarter of a season says nothing, once there are two; the rest of it teaches the weights a start.
+
+    Weights that begin after a whole season leave a part of it in the errors, and any seasonal signal goes with that.
+    """
+    return max((round(season / 4) for season in seasons if n > 2 * season + 2), default=0)
+
+
+def _apart(weight: FloatArray, forecasts: FloatArray, mean: FloatArray) -> FloatArray:
+    """The weighted standard deviation of the experts' forecasts, (steps, origins)."""
+    square = np.einsum("smr,smr->sr", weight * forecasts, forecasts)
+    return np.asarray(np.sqrt(np.maximum(square - mean * mean, 0.0)))
+
+
+def _added(terms: dict[str, FloatArray], others: dict[str, FloatArray]) -> dict[str, FloatArray]:
+    """Both, summed where they have the same driver: a calendar is followed, and a signal besides."""
+    return terms | {name: terms.get(name, 0.0) + term for name, term in others.items()}
 
 
 class Fit:
     """One pass over a history: experts, weights, errors and the admission of signals at every origin."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, *, every_step: bool = False) -> None:
+        n, horizon, seasons = len(problem), problem.horizon, problem.season_lengths
         self.problem = problem
-        n, horizon = len(problem), problem.horizon
-        ahead = admission.evidence_horizon(n, horizon)
-        self.steps = judged_steps(horizon, ahead)
-        self.experts: Experts = build(problem.z, problem.season_lengths, self.steps, np.arange(n))
-        target = targets(problem.z, problem.observed, horizon)[:, self.steps - 1]
-        self.half_life = max(_MIN_MEMORY, _SEASONS_REMEMBERED * max(problem.season_lengths, default=1.0))
-        forecasts = self.experts.level[:, :, None] + self.experts.move
-        self.weights = weights(forecasts, target, self.steps, self.half_life)
-        usable = [s for s in problem.season_lengths if s + 2 <= n]
-        self.season = usable[-1] if usable else None
-        self.errors = self._errors(target[:, :ahead], forecasts[:, :, :ahead])
-        self.refused: dict[str, Evidence] = {}
-        self.surprises = self._surprises()
-        self.admission = admission.Admission(self.errors, self.surprises, self.half_life)
+        steps = tuple(range(1, horizon + 1)) if every_step else judged_steps(horizon)
+        daily = bool(seasons) and seasons[0] < SHORT < seasons[-1]
+        stride = _DAILY_STRIDE if daily else 1
+        self.grid: Origins = ending_at(n, stride, steps, max(_warm_up(n, seasons), n - _ORIGINS * stride))
+        self.history = smoothed(problem.z, seasons, problem.alignment)
+        self.half_life = max(_MIN_MEMORY, max(seasons, default=1.0))
+        target = self.grid.targets(problem.z, problem.observed)
+        self.experts = experts(self.history, self.grid)
+        forecasts = self.experts.forecasts()
+        self.weights = weights(forecasts, target, self.grid, self.half_life)
+        self.base = np.einsum("smr,smr->sr", self.weights, forecasts)
+        self.disagreement = _apart(self.weights, forecasts, self.base)
+        self.filter = filter_of(self.weights, self.history, self.grid)
+        self.errors = target - self.base
+        self.calendar = self._calendar()
+        if self.calendar:
+            self.base += self.calendar.adjustment
+            self.errors -= self.calendar.adjustment
 
-    def _errors(self, target: FloatArray, forecasts: FloatArray) -> FloatArray:
-        """What the blend got wrong, (n, ahead).
+    def _calendar(self) -> TradingDays | None:
+        """What the weekdays of months and quarters tell, where there are seasons enough to tell them apart."""
+        contrasts = weekday_contrasts(self.problem.ds) if self.grid.first else None
+        if contrasts is None:
+            return None
+        season = round(max(self.problem.season_lengths, default=0.0))
+        errors = np.where(self.grid.rows < season, np.nan, self.errors)  # that season nobody could foresee
+        return trading_days(contrasts, errors, self.grid, self.filter, self.problem.horizon)
 
-        A first season that nobody could foresee is not the signals' to explain, so it is left out.
+    @cached_property
+    def admitted(self) -> Admitted:
+        """The signals that earned their place, at each origin."""
+        found = surprises(self.problem.regressors, self.filter, self.grid, self.problem.horizon)
+        return admit(self.errors, self.grid, found, self.problem.horizon, self.half_life)
+
+    @property
+    def median(self) -> FloatArray:
+        """The forecast at each step and origin, signals included, (steps, origins)."""
+        return np.asarray(self.base + self.admitted.adjustment) if self.problem.regressors else self.base
+
+    def path(self) -> Path:
+        """The forecast at the last origin, as terms on the working scale, and how large each has been lately."""
+        horizon = self.problem.horizon
+        weight = _between(self.grid.steps, horizon) @ self.weights[:, :, -1]
+        now = last_only(len(self.problem), horizon)
+        terms = {name: term[:, 0] for name, term in self._terms(weight[:, :, None], experts(self.history, now), now)}
+        past, grid = slice(-_LATELY - 1, -1), self.grid.before_last(_LATELY)
+        lately = dict(self._terms(self.weights[:, :, past], self.experts.at(past), grid))
+        if self.calendar and self.calendar.now.any():
+            terms[DRIVER], lately[DRIVER] = self.calendar.now, self.calendar.adjustment[:, past]
+        evidence: tuple[Evidence, ...] = ()
+        if self.problem.regressors:
+            terms = _added(terms, self.admitted.now)
+            lately = _added(lately, {name: part[:, past] for name, part in self.admitted.past.items()})
+            evidence = self.admitted.evidence
+        return Path(terms, evidence, lately)
+
+    def _terms(self, weight: FloatArray, built: Experts, grid: Origins) -> Iterator[tuple[str, FloatArray]]:
+        """The blend by driver, each (steps, origins), for weights (steps, experts, origins) on the grid.
+
+        Analogues move from one season position to another; their moves are split into growth, the way to the year's
+        mean (level) and the season proper. Only the attribution depends on it, never the forecast.
         """
-        errors = target - np.sum(self.weights[:, :, : target.shape[1]] * np.nan_to_num(forecasts), axis=0)
-        if self.season is not None and len(self.problem) > 2 * self.season:
-            errors[: round(self.season)] = np.nan
-        return np.asarray(errors)
+        level = np.einsum("smr,mr->sr", weight, built.level)
+        trend = np.einsum("smr,smr->sr", weight, built.reach[:, :, None] * built.slope)
+        if built.pull.size:
+            seasonal = weight[:, built.seasonal]
+            season = np.einsum("smr,smr->sr", seasonal, built.season)
+            share = np.einsum("smr,m->sr", seasonal, built.pull)
+            growth, to_mean = self._recentre(weight, grid.rows)
+            grown = share * growth * np.array(grid.steps)[:, None]
+            level, trend = level + share * to_mean, trend + grown
+            yield "season", season - share * to_mean - grown
+        if built.calendar is not None and self.history.calendar and self.history.calendar.share[:, -1].any():
+            yield f"calendar/{self.problem.calendar}", np.einsum("smr,smr->sr", weight, built.calendar)
+        yield "level", level
+        yield "trend", trend
 
-    def _surprises(self) -> list[Surprise]:
-        filter_ = filter_of(self.experts, self.weights, self.season)
-        ahead = self.errors.shape[1]
-        usable = []
-        for regressor in self.problem.regressors:
-            reason = _unusable(regressor, len(self.problem), ahead)
-            if reason:
-                self.refused[regressor.name] = Evidence(regressor.name, False, reason)
-            else:
-                usable.append(surprise(regressor, filter_, ahead))
-        return usable
-
-    def path(self, origin: int) -> Path:
-        """The forecast at one origin, as terms on the working scale."""
-        terms = self._own_terms(origin)
-        adjustments, evidence = self.admission.choose(origin)
-        for name, adjustment in adjustments.items():
-            terms[name] = np.pad(adjustment, (0, self.problem.horizon - adjustment.size))
-        found = evidence | self.refused
-        return Path(terms, tuple(found[r.name] for r in self.problem.regressors))
-
-    def _own_terms(self, origin: int) -> dict[str, FloatArray]:
-        steps = np.arange(1, self.problem.horizon + 1)
-        nearest = np.abs(self.steps - steps[:, None]).argmin(axis=1)
-        weight = self.weights[:, origin, nearest]
-        level, moves = self._at(origin, steps)
-        move, seasonal = weight * np.nan_to_num(moves), self.experts.seasonal
-        base, trend, season = weight.T @ level, move[~seasonal].sum(0), move[seasonal].sum(0)
-        share = weight[seasonal].sum(0)
-        if self.season is None or not share.any():
-            return {"level": base, "trend": trend}
-        growth, to_mean = self._recentre(origin)
-        return {
-            "level": base + share * to_mean,
-            "trend": trend + share * growth * steps,
-            "season": season - share * (to_mean + growth * steps),
-        }
-
-    def _at(self, origin: int, steps: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Levels (experts,) and moves (experts, horizon) of all experts at one origin."""
-        if self.steps.size == steps.size:
-            return self.experts.level[:, origin], self.experts.move[:, origin]
-        alone = build(self.problem.z, self.problem.season_lengths, steps, np.array([origin]))
-        return alone.level[:, 0], alone.move[:, 0]
-
-    def _recentre(self, origin: int) -> tuple[float, float]:
-        """Growth a period, and how far the origin's season position lies below the mean of the year.
-
-        Analogues move from one season position to another; this splits their moves into growth, the way to the
-        year's mean (level) and the season proper. Only the attribution depends on it, never the forecast.
-        """
-        season = float(self.season or 1.0)
-        z, weight = self.problem.z, self.weights[:, origin].mean(-1)
-        gains = np.array([weight[self.experts.gain == g].sum() for g in range(GAINS.size)])
-        smooth = gains @ self.experts.level[: GAINS.size, : origin + 1]  # the first experts are the plain levels
-        lags = [int(lag) for lag in analog_lags(season, np.array([1]), _RECENTRING_YEARS)[:, 0] if lag <= origin]
+    def _recentre(self, weight: FloatArray, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Growth a period, and how far each origin's season position lies below the year's mean, both (origins,)."""
+        season = self.history.seasons[-1]
+        lags = [lag for lag in analog_lags(season, np.array([1]), _RECENTRING_YEARS)[:, 0].tolist() if lag <= rows[0]]
         if not lags:
-            return 0.0, 0.0
-        growth = float(smooth[origin] - smooth[origin - lags[-1]]) / lags[-1]
-        year = round(season)
-        moves = [z[origin - lag + 1 : origin - lag + 1 + year].mean() - smooth[origin - lag] for lag in lags]
-        return growth, float(np.mean(moves)) - growth * (year + 1) / 2
-
-
-def _unusable(regressor: Regressor, n: int, ahead: int) -> str:
-    """Why a signal cannot even be tried, or an empty string."""
-    seen = regressor.x[: n + ahead]
-    seen = seen[np.isfinite(seen)]
-    if not np.isfinite(regressor.x[:n]).any():
-        return "no value falls on the periods of the history"
-    if np.ptp(seen) == 0:
-        return "it never varies"
-    if regressor.edge < n - 1 - max(admission.LAGS):
-        return f"its last value lies {n - 1 - regressor.edge} periods before the last known sale"
-    return ""
+            return np.zeros(rows.size), np.zeros(rows.size)
+        shares = weight.mean(axis=0).reshape(-1, len(GAINS), rows.size).sum(axis=0)
+        now, *then = ((shares * self.history.plain[:, rows - lag]).sum(axis=0) for lag in (0, *lags))
+        growth, year = (now - then[-1]) / lags[-1], round(season)
+        total = np.cumsum(np.append(0.0, self.problem.z))
+        moves = [
+            (total[rows - lag + 1 + year] - total[rows - lag + 1]) / year - at
+            for lag, at in zip(lags, then, strict=True)
+        ]
+        return growth, np.mean(moves, axis=0) - growth * (year + 1) / 2

@@ -33,11 +33,28 @@ def test_terms_are_finite_and_as_long_as_the_horizon(subject: Engine, n: int) ->
     assert all(term.shape == (5,) and np.isfinite(term).all() for term in path.terms.values())
 
 
-def test_a_past_origin_is_the_same_with_and_without_the_future(subject: Engine) -> None:
+def test_no_past_origin_sees_what_came_after_it(subject: Engine) -> None:
     problem = _problem(160)
-    together = subject.predict_many(problem, [120])[0].median
-    alone = subject.predict(problem.at(120)).median
-    np.testing.assert_allclose(together, alone, rtol=1e-9, atol=1e-12)
+    rng = np.random.default_rng(1)
+    z, (signal,) = problem.z.copy(), problem.regressors
+    x = signal.x.copy()
+    z[141:], x[142:161] = rng.normal(size=19), rng.normal(size=19)
+    other = replace(problem, z=z, regressors=(replace(signal, x=x),))
+    one, two = (subject.roll(p, 104, every_step=True) for p in (problem, other))
+    seen = one.origins <= 140
+    assert seen.any()
+    np.testing.assert_allclose(one.median[:, seen], two.median[:, seen], rtol=1e-9, atol=1e-12)
+
+
+def test_every_step_or_some_of_them_at_rising_origins(subject: Engine) -> None:
+    rolled = subject.roll(_problem(160), 30, every_step=True)
+    assert rolled.steps.tolist() == [1, 2, 3, 4, 5]
+    assert (np.diff(rolled.origins) > 0).all()
+    assert rolled.origins[-1] <= 159
+    assert 0 < rolled.reported <= rolled.origins.size
+    assert rolled.median.shape == (5, rolled.origins.size)
+    some = subject.roll(_problem(160), 30, every_step=False).steps
+    assert set(some.tolist()) <= {1, 2, 3, 4, 5}
 
 
 def test_it_is_deterministic_and_leaves_its_input_alone(subject: Engine) -> None:

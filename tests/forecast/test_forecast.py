@@ -108,3 +108,13 @@ def test_the_unit_of_sales_does_not_matter() -> None:
     history = weekly_sales(120)
     scaled = history.assign(y=history["y"] * 1e-9)
     np.testing.assert_allclose(forecast(history, 4).mean * 1e-9, forecast(scaled, 4).mean, rtol=1e-6)
+
+
+def test_the_importance_of_a_driver_has_an_interval() -> None:
+    rows = forecast(weekly_sales(200), 8).importance
+    assert sum(row.share for row in rows) == pytest.approx(1.0)
+    for row in rows:
+        assert row.share_interval is not None
+        low, high = row.share_interval
+        assert 0 <= low <= high <= 1
+    assert all(row.share_interval is None for row in forecast(weekly_sales(6), 2).importance)
