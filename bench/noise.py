@@ -18,7 +18,7 @@ from forecast.admission import Admitted, admit
 from forecast.engines.base import Problem
 from forecast.engines.fast import Fit
 from forecast.regressors import Regressor
-from forecast.surprise import filter_of, surprises
+from forecast.surprise import surprises
 
 HORIZON = 8
 LEVEL_STEP, NOISE = 0.03, 0.08
@@ -62,7 +62,7 @@ def judged(fit: Fit, signals: dict[str, np.ndarray], horizon: int) -> Admitted:
     """What becomes of signals that are known as far as sales are."""
     unknown = np.full(horizon, np.nan)
     laid = [Regressor(name, np.r_[x, unknown], len(x) - 1, future_known=False) for name, x in signals.items()]
-    offered = surprises(laid, filter_of(fit.weights, fit.history, fit.grid), fit.grid, horizon)
+    offered = surprises(laid, fit.filter, fit.grid, horizon)
     return admit(fit.errors, fit.grid, offered, horizon, fit.half_life)
 
 

@@ -190,7 +190,7 @@ def _verdict(
     if admitted:
         reason = f"lowers the error out of sample by {gain:.1f} % {evidence}"
     elif gain < 0:
-        reason = f"would have raised the error out of sample by {-gain:.1f} %"
+        reason = f"would have raised the error out of sample by {max(-gain, 0.1):.1f} %"
     else:
         reason = f"no clear evidence out of sample {'of late ' if strength > 1 else ''}{evidence}"
     return Evidence(name, admitted, reason, gain, (low, high))

@@ -207,12 +207,19 @@ def errors_of(past: Past, problem: Problem) -> Errors:
     Where past vintages were forecast as well, errors are as much larger as those had larger ones.
     """
     z = np.where(problem.observed, problem.z, np.nan)
-    step = float(np.abs(np.diff(problem.z)).mean()) if len(problem) > 1 else 0.0
     season = max((s for s in problem.season_lengths if s < len(problem)), default=0.0)
     values = past.ahead(z, past.origins) - past.median
     if past.vintages:
         values *= _wider(values, past, past.vintages, z)
+    steps = _mean_steps(problem.z)
+    step = steps[past.origins] if past.origins.size else float(steps[-1])
     return Errors(past.origins, past.steps, values, step, season, past.disagreement)
+
+
+def _mean_steps(z: FloatArray) -> FloatArray:
+    """The mean absolute one-step change of the history up to each period, (n,)."""
+    change = np.abs(np.diff(z, prepend=z[:1]))
+    return np.asarray(np.cumsum(change) / np.maximum(np.arange(z.size), 1))
 
 
 def _wider(values: FloatArray, past: Past, told: Vintages, z: FloatArray) -> float:

@@ -97,11 +97,14 @@ def _pools(names: tuple[str, ...]) -> tuple[Pool, ...]:
     groups: dict[str, list[int]] = {}
     for i, name in enumerate(names):
         groups.setdefault(name.rpartition("/")[0], []).append(i)
-    return tuple(
-        Pool(f"{prefix or 'signals'}/*", np.array(members))
-        for prefix, members in groups.items()
-        if len(members) >= (MIN_MEMBERS if prefix else _MANY)
-    )
+    pools: dict[str, Pool] = {}
+    for prefix, members in groups.items():
+        if len(members) >= (MIN_MEMBERS if prefix else _MANY):
+            title = f"{prefix or 'signals'}/*"
+            while title in names or title in pools:  # a name stands for one thing in an answer
+                title += "*"
+            pools[title] = Pool(title, np.array(members))
+    return tuple(pools.values())
 
 
 def _bounds(reach: IntArray, pools: int) -> FloatArray:

@@ -205,8 +205,10 @@ def _moment(as_of: str | pd.Timestamp | None) -> pd.Timestamp | None:
 
 
 def _unreserved(signals: list[SignalRows]) -> tuple[SignalRows, ...]:
-    """The signals, none of which may be called like a driver or column of the forecast itself."""
+    """The signals, none of which may be called like a driver or column of the forecast itself, or like another."""
     for signal in signals:
+        if sum(other.name == signal.name for other in signals) > 1:
+            raise SignalsError("signals.signal", signal.name, "a name other than that of the calendar's own signal")
         if signal.name in RESERVED or signal.name.startswith(PREFIX):
             raise SignalsError("signals.signal", signal.name, f"a name other than {', '.join(RESERVED)} or {PREFIX}…")
     return tuple(signals)

@@ -45,14 +45,15 @@ _SAFE = 600  # doublings within floating point
 class Errors:
     """Errors on the working scale, `values` (steps, origins), NaN where not known; `origins` and `steps` increase.
 
-    `step` is the mean absolute one-step change of the history, for when nothing has been scored; `season` the periods
-    after which a season returns, 0 where there is none; `disagreement` (steps, origins) how far the experts lay apart.
+    `step` is the mean absolute one-step change of the history (by each origin), for when nothing has been scored;
+    `season` the periods after which a season returns, 0 where there is none; `disagreement` (steps, origins) how far
+    the experts lay apart.
     """
 
     origins: IntArray
     steps: IntArray
     values: FloatArray
-    step: float
+    step: float | FloatArray
     season: float = 0.0
     disagreement: FloatArray | None = None
 
@@ -113,7 +114,10 @@ class Errors:
         added = int(last not in self.origins)
         origins = np.concatenate([self.origins[kept], np.full(added, last)])
         apart = None if self.disagreement is None else _cut(self.disagreement, kept, added)
-        return Errors(origins, self.steps, _cut(self.values, kept, added), self.step, self.season, apart)
+        step = self.step
+        if isinstance(step, np.ndarray):
+            step = np.concatenate([step[kept], np.repeat(step[kept][-1:], added)])
+        return Errors(origins, self.steps, _cut(self.values, kept, added), step, self.season, apart)
 
 
 def now(errors: Errors, horizon: int, last: int) -> FloatArray:
@@ -171,7 +175,7 @@ def _usual(errors: Errors) -> FloatArray:
 
     Each step is drawn to the history's own steps, growing by the step ahead, times the ratio of all errors to that.
     """
-    expected = max(errors.step, _SMALLEST) * (errors.steps**_GROWTH)[:, None]
+    expected = np.maximum(errors.step, _SMALLEST) * (errors.steps**_GROWTH)[:, None]
     total = _faded(errors.when_known(np.abs(errors.values)), _USUAL)
     count = _faded(errors.told, _USUAL)
     ratio = _drawn((total / expected).mean(axis=0), count.mean(axis=0), _UNSCORED)

@@ -57,12 +57,18 @@ class Sources:
 
 
 def _bridge(z: FloatArray, seasons: Sequence[float]) -> FloatArray:
-    """Gaps filled from what lies before them: the last value, moved as a season before where that is known."""
-    out = z.copy()
-    season = round(seasons[-1]) if seasons else 0
-    for i in np.flatnonzero(~np.isfinite(z)):
-        move = out[i - season] - out[i - season - 1] if season and i > season else 0.0
-        out[i] = out[i - 1] + move
+    """Gaps filled from what lies before them: the last known value, moved as a season before where both were known.
+
+    What was filled in moves nothing, or errors would add up over a long gap.
+    """
+    out, known = z.copy(), np.isfinite(z)
+    season, last = round(seasons[-1]) if seasons else 0, 0
+    for i in range(z.size):
+        if known[i]:
+            last = i
+            continue
+        moved = season and last >= season and known[i - season] and known[last - season]
+        out[i] = z[last] + (z[i - season] - z[last - season] if moved else 0.0)
     return out
 
 

@@ -30,20 +30,21 @@ class Regressor:
     """One signal on the periods of a series of n periods.
 
     `x` has shape (n + horizon,), NaN where unknown; `edge` is the index of the last known period, so that the signal
-    runs `edge - (n - 1)` periods ahead of sales.
+    runs `edge - (n - 1)` periods ahead of sales. `total` tells sums over a period from means.
     """
 
     name: str
     x: FloatArray
     edge: int
     future_known: bool
+    total: bool = False
 
     def at(self, origin: int, last: int, horizon: int) -> Regressor:
         """The same signal as seen at a past origin, with the ragged edge that it has at `last`."""
         ahead = self.edge - last
         x = self.x[: origin + 1 + horizon].copy()
         x[max(0, origin + 1 + ahead) :] = np.nan
-        return Regressor(self.name, x, _edge(x), self.future_known)
+        return Regressor(self.name, x, _edge(x), self.future_known, self.total)
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,20 @@ def read(signals: pd.DataFrame | None, as_of: pd.Timestamp | None = None) -> lis
     if signals.empty:
         return []
     known = _optional(signals, "known_at", columns.moments)
-    if as_of is not None and known is not None:
-        seen = known <= np.datetime64(as_of, "us")
+    if as_of is not None:
+        seen = _seen(signals, spans[0], known, np.datetime64(as_of, "us"))
         if not seen.all():
-            signals, known = signals[seen], known[seen]
+            signals, known = signals[seen], None if known is None else known[seen]
     return _Table(signals, known).signals() if len(signals) else []
+
+
+def _seen(signals: pd.DataFrame, label: str, known: np.ndarray | None, moment: np.datetime64) -> np.ndarray:
+    """Rows known by a moment, (rows,): without `known_at` those that begin by then, and all planned ones."""
+    if known is not None:
+        return np.asarray(known <= moment)
+    begun = columns.days(signals[label], f"signals.{label}", SignalsError) <= moment
+    planned = _optional(signals, "future_known", columns.flags)
+    return np.asarray(begun if planned is None else begun | planned)
 
 
 _Read = Callable[[pd.Series, str, type[SignalsError]], np.ndarray]
@@ -213,12 +223,12 @@ def lay(rows: SignalRows, series: Series, horizon: int, as_of: pd.Timestamp | No
     grid = series.grid(horizon)
     known = rows.as_of(as_of)
     if known.start.size == 0:
-        return Regressor(rows.name, np.full(grid.labels.size, np.nan), -1, rows.future_known)
+        return Regressor(rows.name, np.full(grid.labels.size, np.nan), -1, rows.future_known, rows.total)
     if median(_length(known)) > _COARSER * grid.usual:
         x = _hold(known, grid.ends, series.end if as_of is None else np.datetime64(as_of, "D"))
     else:
         x = _spread(known, grid)
-    return Regressor(rows.name, x, _edge(x), rows.future_known)
+    return Regressor(rows.name, x, _edge(x), rows.future_known, rows.total)
 
 
 def _length(rows: SignalRows) -> IntArray:

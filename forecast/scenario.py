@@ -8,6 +8,7 @@ changes nothing. It tells an association, not a cause.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from forecast.errors import SignalsError
 from forecast.evidence import response
 from forecast.regressors import Regressor, lay, read
 from forecast.series import Series
-from forecast.surprise import filter_of, moved, surprises
+from forecast.surprise import moved, surprises
 from forecast.transform import FloatArray
 
 PREFIX = "scenario/"
@@ -51,7 +52,7 @@ def differences(scenario: Mapping[str, pd.Series], problem: Problem, series: Ser
 def _held(regressor: Regressor) -> Regressor:
     x = regressor.x.copy()
     x[regressor.edge + 1 :] = x[regressor.edge]
-    return Regressor(regressor.name, x, x.size - 1, future_known=True)
+    return replace(regressor, x=x, edge=x.size - 1, future_known=True)
 
 
 def _laid(name: str, path: pd.Series, expected: Regressor, series: Series, horizon: int) -> Regressor:
@@ -59,6 +60,7 @@ def _laid(name: str, path: pd.Series, expected: Regressor, series: Series, horiz
     if not isinstance(path, pd.Series) or path.empty:
         raise SignalsError(field, type(path).__name__, "a pandas Series of values on dates of the horizon")
     frame = pd.DataFrame({"signal": name, "ds": path.index, "value": path.to_numpy(), "future_known": True})
+    frame["aggregation"] = "sum" if expected.total else "mean"
     days = columns.days(frame["ds"], field, SignalsError)
     if np.isin(days, series.future(horizon)).all():  # the series' own periods, however few
         frame["start"], frame["end"] = freq.spans(days, series.frequency)
@@ -68,14 +70,15 @@ def _laid(name: str, path: pd.Series, expected: Regressor, series: Series, horiz
     if not changed.any():
         raise SignalsError(field, f"dates {days.min()} to {days.max()}", "values on dates inside the horizon")
     x = np.where(changed, laid, expected.x)
-    return Regressor(name, x, x.size - 1, future_known=True)
+    return replace(expected, x=x)
 
 
 def _difference(fit: Fit, horizon: int, expected: Regressor, changed: Regressor) -> FloatArray:
     """`b (z'[t+h-l] - z[t+h-l])` with lag l and coefficient b from a regression on this signal alone, known over the
     whole horizon; no more than the largest error so far, as is true of every adjustment."""
-    filter_ = filter_of(fit.weights, fit.history, fit.grid)
-    lag, coefficient = response(fit.errors, fit.grid, surprises([expected], filter_, fit.grid, horizon), fit.half_life)
+    lag, coefficient = response(
+        fit.errors, fit.grid, surprises([expected], fit.filter, fit.grid, horizon), fit.half_life
+    )
     out = np.zeros(horizon)
     move = moved(expected.x, changed.x)[len(expected.x) - horizon :]
     out[lag:] = coefficient * move[: max(0, horizon - lag)]

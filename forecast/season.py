@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
 
 import numpy as np
@@ -56,5 +57,7 @@ def named_holidays(country: str, first: int, final: int) -> tuple[tuple[int, str
 
     languages = getattr(holidays.country_holidays(country), "supported_languages", ())
     english = "en_US" if "en_US" in languages else None
-    found = holidays.country_holidays(country, years=range(first, final + 1), language=english)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of years for which a country's dates are not known: none then
+        found = holidays.country_holidays(country, years=range(first, final + 1), language=english)
     return tuple((int(np.datetime64(day).astype(int)), name) for day, name in sorted(found.items()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -179,7 +180,7 @@ def _labels(ds: Days, frequency: str) -> Days:
 def _seasons(frequency: str, season_length: float | None) -> tuple[float, ...]:
     if season_length is None:
         return freq.season_lengths(frequency)
-    if not isinstance(season_length, (int, float)) or not 1 <= season_length <= 1000:
+    if isinstance(season_length, bool) or not isinstance(season_length, Real) or not 1 <= season_length <= 1000:
         raise OptionError("season_length", season_length, "a number of periods from 1 (no season) to 1000")
     if season_length == 1:
         return ()

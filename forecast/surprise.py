@@ -40,11 +40,14 @@ class Filter:
     seasons: tuple[float, ...]
 
 
-def filter_of(weights: FloatArray, history: Smoothed, grid: Origins) -> Filter:
-    """The filter that the blend amounts to one step ahead; between origins it is that of the origin before."""
+def filter_of(weights: FloatArray, pull: FloatArray, history: Smoothed, grid: Origins) -> Filter:
+    """The filter that the blend amounts to one step ahead; between origins it is that of the origin before.
+
+    `pull` (seasonal experts,) says how much of a season each of them follows, 0 standing for all of it.
+    """
     one = weights[0]
     gains = one.reshape(-1, len(GAINS), one.shape[-1]).sum(axis=0)
-    seasonal = one[history.level.shape[0] :].sum(axis=0)
+    seasonal = np.where(pull > 0, pull, 1.0) @ one[history.level.shape[0] :]
     at = np.maximum((np.arange(grid.n) - grid.first) // grid.stride, 0)
     return Filter(gains[:, at], seasonal[at], history.seasons)
 

@@ -162,9 +162,9 @@ def _no_help(items: Sequence[ReportItem]) -> str:
 
 def _refused(refused: Sequence[ReportItem], total: int) -> str:
     if len(refused) == 1:
-        return f"no signal helps {_names(refused)}: its forecast rests on level and season alone"
+        return f"no signal helps {_names(refused)}: its forecast rests on its own history alone"
     which = f"any of the {total} categories" if len(refused) == total else _names(refused)
-    return f"no signal helps {which}: their forecasts rest on level and season alone"
+    return f"no signal helps {which}: their forecasts rest on their own histories alone"
 
 
 def standing(item: ReportItem) -> str:

@@ -106,11 +106,6 @@ def _apart(weight: FloatArray, forecasts: FloatArray, mean: FloatArray) -> Float
     return np.asarray(np.sqrt(np.maximum(square - mean * mean, 0.0)))
 
 
-def _added(terms: dict[str, FloatArray], others: dict[str, FloatArray]) -> dict[str, FloatArray]:
-    """Both, summed where they have the same driver: a calendar is followed, and a signal besides."""
-    return terms | {name: terms.get(name, 0.0) + term for name, term in others.items()}
-
-
 class Fit:
     """One pass over a history: experts, weights, errors and the admission of signals at every origin."""
 
@@ -129,7 +124,7 @@ class Fit:
         self.weights = weights(forecasts, target, self.grid, self.half_life)
         self.base = np.einsum("smr,smr->sr", self.weights, forecasts)
         self.disagreement = _apart(self.weights, forecasts, self.base)
-        self.filter = filter_of(self.weights, self.history, self.grid)
+        self.filter = filter_of(self.weights, self.experts.pull, self.history, self.grid)
         self.errors = target - self.base
         self.calendar = self._calendar()
         if self.calendar:
@@ -168,8 +163,8 @@ class Fit:
             terms[DRIVER], lately[DRIVER] = self.calendar.now, self.calendar.adjustment[:, past]
         evidence: tuple[Evidence, ...] = ()
         if self.problem.regressors:
-            terms = _added(terms, self.admitted.now)
-            lately = _added(lately, {name: part[:, past] for name, part in self.admitted.past.items()})
+            terms |= self.admitted.now
+            lately |= {name: part[:, past] for name, part in self.admitted.past.items()}
             evidence = self.admitted.evidence
         return Path(terms, evidence, lately)
 
@@ -190,7 +185,7 @@ class Fit:
             level, trend = level + share * to_mean, trend + grown
             yield "season", season - share * to_mean - grown
         if built.calendar is not None and self.history.calendar and self.history.calendar.share[:, -1].any():
-            yield f"calendar/{self.problem.calendar}", np.einsum("smr,smr->sr", weight, built.calendar)
+            yield DRIVER, np.einsum("smr,smr->sr", weight, built.calendar)
         yield "level", level
         yield "trend", trend
 

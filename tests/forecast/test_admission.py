@@ -46,7 +46,8 @@ def _laid(name: str, x: np.ndarray, n: int, horizon: int = STEPS[-1], future: bo
 def _offered(base: Base, signals: dict[str, np.ndarray], horizon: int = STEPS[-1]) -> Surprises:
     history, grid, weight, _ = base
     laid = [_laid(name, x, grid.n, horizon) for name, x in signals.items()]
-    return surprises(laid, filter_of(weight, history, grid), grid, horizon)
+    pull = experts(history, grid).pull
+    return surprises(laid, filter_of(weight, pull, history, grid), grid, horizon)
 
 
 def _judged(z: np.ndarray, signals: dict[str, np.ndarray]) -> Admitted:

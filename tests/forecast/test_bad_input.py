@@ -78,3 +78,12 @@ def test_all_errors_are_forecast_errors_and_value_errors() -> None:
     with pytest.raises(ForecastError, match="origins: got 0; wanted a whole number from 1") as caught:
         backtest(GOOD, 4, origins=0)
     assert isinstance(caught.value, ValueError)
+
+
+def test_a_signal_called_like_the_calendars_own_is_refused() -> None:
+    own = pd.DataFrame(
+        {"signal": "calendar/US", "ds": pd.date_range("2026-01-04", periods=30, freq="W-SUN"), "value": 1.0}
+    )
+    history = pd.DataFrame({"ds": own["ds"], "y": np.arange(30.0) + 5})
+    with pytest.raises(SignalsError, match="calendar/US"):
+        forecast(history, 2, signals=own, calendar="US")

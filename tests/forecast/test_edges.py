@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from series_makers import autocorrelated, signal, weekly_sales, weeks
 
-from forecast import HistoryError, SignalsError, backtest, forecast
+from forecast import HistoryError, OptionError, SignalsError, backtest, forecast
 
 
 def test_a_month_to_be_published_is_not_seen_by_past_origins() -> None:
@@ -140,3 +140,50 @@ def test_few_extreme_errors_do_not_move_the_value_shown() -> None:
     history.loc[[60, 90, 110], "y"] *= 6
     result = forecast(history, 6)
     assert (result.mean < 1.3 * result.median).all()
+
+
+def test_long_gaps_do_not_add_up_errors() -> None:
+    rng = np.random.default_rng(0)
+    y = 100 * np.exp(0.3 * rng.normal(size=240))
+    y[np.random.default_rng(1).random(240) < 0.8] = np.nan
+    history = pd.DataFrame({"ds": pd.date_range("2000-01-01", periods=240, freq="MS"), "y": y})
+    result = forecast(history, 6, season_length=3, frequency="MS")
+    assert (result.mean > 50).all()
+    assert (result.mean < 250).all()
+    np.testing.assert_allclose(result.contributions().drop(columns="ds").sum(axis=1), result.mean, rtol=1e-9)
+
+
+def test_an_unchanged_path_of_a_summed_signal_changes_nothing() -> None:
+    history = weekly_sales(150)
+    days = pd.date_range(history["ds"].iloc[0] - pd.Timedelta(days=6), periods=7 * 154)
+    x = signal("calls", np.random.default_rng(0).uniform(1, 9, len(days)), days, aggregation="sum", future_known=True)
+    path = x.set_index("ds")["value"].iloc[-28:]
+    base, same = (forecast(history, 4, signals=x, scenario=s) for s in (None, {"calls": path}))
+    np.testing.assert_allclose(same.mean, base.mean, rtol=1e-12)
+
+
+def test_rows_of_another_cadence_after_the_origin_are_not_seen() -> None:
+    history = weekly_sales(150)
+    moment = history["ds"].iloc[-1] + pd.Timedelta(days=1)
+    months = pd.date_range("2024-01-01", "2026-10-01", freq="MS")
+    told = signal("x", np.random.default_rng(0).normal(size=len(months)), months)
+    later = signal("x", np.zeros(60), pd.date_range(moment + pd.Timedelta(days=9), periods=60))
+    one, two = (forecast(history, 4, signals=s, as_of=moment) for s in (told, pd.concat([told, later])))
+    np.testing.assert_array_equal(one.mean, two.mean)
+    assert one.signals == two.signals
+
+
+def test_a_group_never_takes_the_name_of_a_signal() -> None:
+    history = weekly_sales(150)
+    names = ["g/a", "g/b", "g/c", "g/*"]
+    offered = pd.concat([signal(name, autocorrelated(150, i), weeks(150)) for i, name in enumerate(names)])
+    reported = [s.signal for s in forecast(history, 4, signals=offered).signals]
+    assert sorted(reported)[:4] == sorted(names)
+    assert len(set(reported)) == len(reported)
+
+
+@pytest.mark.parametrize("wrong", [True, 0, "52"])
+def test_a_season_length_is_a_number_of_periods(wrong: object) -> None:
+    with pytest.raises(OptionError, match="season_length"):
+        forecast(weekly_sales(60), 4, season_length=wrong)
+    assert forecast(weekly_sales(60), 4, season_length=np.int64(26)).mean.size == 4

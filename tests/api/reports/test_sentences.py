@@ -120,7 +120,7 @@ def test_no_help_tells_refused_untested_and_not_offered_apart(make_item, signal)
         make_item("Gloves", signals=[]),
     ]
     assert three_sentences(items)[2] == (
-        "No signal helps Pots and Pans: their forecasts rest on level and season alone; "
+        "No signal helps Pots and Pans: their forecasts rest on their own histories alone; "
         "there is not enough history to tell whether a signal helps Hats; no signal was offered for Gloves."
     )
 
@@ -129,7 +129,7 @@ def test_no_help_for_one_category(make_item, signal):
     item = make_item("Kitchenware", signals=[signal("search", -2.0)])
     assert three_sentences([item])[1:] == [
         "No outside signal earned its place in any category.",
-        "No signal helps Kitchenware: its forecast rests on level and season alone.",
+        "No signal helps Kitchenware: its forecast rests on its own history alone.",
     ]
 
 
