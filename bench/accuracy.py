@@ -18,6 +18,7 @@ import pandas as pd
 
 from bench.accuracy_demo import print_demo
 from bench.accuracy_tasks import print_tasks
+from bench.arguments import whole_number
 from bench.machine import machine
 
 
@@ -26,10 +27,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=Path, default=None, metavar="DIR", help="score.py, tasks/ and results/")
     parser.add_argument("--task", default=None, help="one task of that folder")
-    parser.add_argument("--origins", type=int, default=None, help="so many origins, evenly thinned")
-    parser.add_argument("--series", type=int, default=None, help="so many series of a task, evenly thinned")
+    parser.add_argument("--origins", type=whole_number, default=None, help="so many origins, evenly thinned")
+    parser.add_argument("--series", type=whole_number, default=None, help="so many series of a task, evenly thinned")
     parser.add_argument("--without-signals", action="store_true", help="also with no signal offered")
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--jobs", type=whole_number, default=1)
     options = parser.parse_args()
     print(machine())
     pd.set_option("display.width", 250)

@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
+from bench.arguments import whole_number
 from bench.machine import machine
 from bench.made import Request, request
 from forecast import forecast
@@ -113,11 +114,11 @@ def _warm(number: int) -> None:
 def main() -> None:
     """Forecast the batch and print what it took."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--series", type=int, default=100_000)
-    parser.add_argument("--periods", type=int, default=260)
-    parser.add_argument("--horizon", type=int, default=26)
+    parser.add_argument("--series", type=whole_number, default=100_000)
+    parser.add_argument("--periods", type=whole_number, default=260)
+    parser.add_argument("--horizon", type=whole_number, default=26)
     parser.add_argument("--signals", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=whole_number, default=2)
     options = parser.parse_args()
     n = options.series
     shape = f"{n:,} weekly series of {options.periods} points, {options.signals} signals, horizon {options.horizon}"

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bench.arguments import whole_number
 from bench.machine import machine
 from forecast import backtest
 from forecast import frequency as freq
@@ -97,7 +98,7 @@ def line(frequency: str, n: int, country: str, strength: float, noise: float, re
 def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=40)
+    parser.add_argument("--repeats", type=whole_number, default=40)
     options = parser.parse_args()
     print(f"{machine()}; {options.repeats} repeats")
     print("                                  near    near      change in error")

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bench.arguments import whole_number
 from bench.machine import machine
 from signals.sales_import import prepare_sales
 from signals.store import submit
@@ -66,8 +67,8 @@ def measured(stage: str) -> Iterator[None]:
 def main() -> None:
     """Write the file in another process, import it, print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--categories", type=int, default=2_000)
+    parser.add_argument("--rows", type=whole_number, default=1_000_000)
+    parser.add_argument("--categories", type=whole_number, default=2_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "sales.csv"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.arguments import whole_number
 from bench.latency_parts import print_parts
 from bench.latency_plot import Growth, draw
 from bench.machine import machine
@@ -119,7 +120,7 @@ def growth(count: int, seed: int) -> list[Growth]:
 def main() -> None:
     """Print the table of cases and how they grow, or where the time goes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=1000, help="requests a case")
+    parser.add_argument("--count", type=whole_number, default=1000, help="requests a case")
     parser.add_argument("--growth", type=int, default=60, help="requests a point of the growth; 0 leaves it out")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plot", type=Path, default=None, metavar="FILE", help="draw the growth: .html or .png")

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.arguments import whole_number
 from bench.machine import machine
 from bench.nasty_series import KINDS, Case, case
 from forecast import Forecast, ForecastError, forecast
@@ -126,8 +127,8 @@ def report(cases: list[tuple[str, int]], failed: list[Failure], seed: int) -> No
 def main() -> None:
     """Run the cases and report; exit with 1 where one failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--series", type=int, default=100_000)
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--series", type=whole_number, default=100_000)
+    parser.add_argument("--jobs", type=whole_number, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=list(KINDS), metavar="KIND", help="one kind: " + ", ".join(KINDS))
     parser.add_argument("--index", type=int, default=None, help="one case of that kind, which is printed")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from bench.arguments import whole_number
 from bench.machine import machine
 from forecast.admission import Admitted, admit
 from forecast.engines.base import Problem
@@ -124,8 +125,8 @@ def milliseconds(n: int, horizon: int = 26, repeats: int = 100) -> float:
 def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=200)
-    parser.add_argument("--weeks", type=int, default=260)
+    parser.add_argument("--repeats", type=whole_number, default=200)
+    parser.add_argument("--weeks", type=whole_number, default=260)
     options = parser.parse_args()
     n, repeats = options.weeks, options.repeats
     print(f"{machine()}; {n} weeks, horizon {HORIZON}, {repeats} repeats")

@@ -12,6 +12,7 @@ import argparse
 import numpy as np
 import pandas as pd
 
+from bench.arguments import whole_number
 from bench.machine import machine
 from bench.noise import sales
 from forecast import backtest
@@ -59,8 +60,8 @@ def table(left: float, n: int, repeats: int) -> pd.DataFrame:
 def main() -> None:
     """Print one table a shift."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=50)
-    parser.add_argument("--weeks", type=int, default=260)
+    parser.add_argument("--repeats", type=whole_number, default=50)
+    parser.add_argument("--weeks", type=whole_number, default=260)
     options = parser.parse_args()
     print(f"{machine()}; {options.weeks} weeks, horizon {HORIZON}, {options.repeats} repeats")
     for left in (1.0, 0.7, 0.4):

@@ -27,6 +27,7 @@ _INTERVAL = 1.645  # standard errors on either side of a gain: 90 %
 _NEAR = 0.6  # of its bound: where no other candidate comes so near, none is tried on what is left
 _PERIODS_A_STEP = 12  # held surprises reach no further than a twelfth of the history
 _TINY = 1e-300
+_SHOWN = 0.1  # per cent: smaller losses are not told in figures
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -190,7 +191,8 @@ def _verdict(
     if admitted:
         reason = f"lowers the error out of sample by {gain:.1f} % {evidence}"
     elif gain < 0:
-        reason = f"would have raised the error out of sample by {max(-gain, 0.1):.1f} %"
+        size = f"{-gain:.1f} %" if gain <= -_SHOWN else f"less than {_SHOWN} %"
+        reason = f"would have raised the error out of sample by {size}"
     else:
         reason = f"no clear evidence out of sample {'of late ' if strength > 1 else ''}{evidence}"
     return Evidence(name, admitted, reason, gain, (low, high))
