@@ -220,7 +220,7 @@ class CategoryFacts:
 
 @dataclass(frozen=True)
 class Example:
-    """A true-to-life use, by which `check_connector` proves a connector: the bodies answer the first pull's requests."""
+    """A true-to-life use, which `check_connector` tries: the bodies answer the first pull's requests."""
 
     entry: Mapping[str, Any]
     answers: tuple[bytes, ...] = ()

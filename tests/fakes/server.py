@@ -116,7 +116,7 @@ def _handler(source: Source, fake: Fake) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             target = urlsplit(self.path)
             length = int(self.headers.get("Content-Length") or 0)
             query = dict(parse_qsl(target.query, keep_blank_values=True))
