@@ -27,6 +27,7 @@ class Batch:
     Moments are datetime64 without a zone: `start` and `end` local dates of a half-open period, `known_at` UTC or NaT,
     which lets the store decide: a period's first version became known at its end + `lag`, a changed one now.
     A missing quantity or value withdraws what was known. Metadata left missing keeps what the store already knows.
+    `cursors` say through which moment (UTC) the source of a signal has been read.
     """
 
     connector: str
@@ -35,6 +36,7 @@ class Batch:
     signals: pd.DataFrame | None = None
     observations: pd.DataFrame | None = None
     candidates: pd.DataFrame | None = None
+    cursors: pd.DataFrame | None = None
     payload_sha: str = ""
     lag: timedelta = timedelta(0)
 
@@ -126,6 +128,7 @@ COLUMNS: dict[str, tuple[_Column, ...]] = {
         _Column("publication_lag", SPAN),
         _Column("future_known", FLAG),
         _Column("licence", TEXT),
+        _Column("attributes", TEXT),
     ),
     "candidates": (_Column("category", TEXT, True, True), _Column("signal", TEXT, True, True)),
     "sales": (
@@ -143,6 +146,7 @@ COLUMNS: dict[str, tuple[_Column, ...]] = {
         _Column("window", TEXT, missing=""),
         _Column("is_partial", FLAG),
     ),
+    "cursors": (_Column("signal", TEXT, True, True), _Column("through", MOMENT, True, True)),
 }
 
 

@@ -47,17 +47,19 @@ def new_ticket(now: datetime) -> str:
     return f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
 
 
-def hand_over(home: Path, batch: Batch) -> str:
+def hand_over(home: Path, batch: Batch, now: datetime | None = None) -> str:
     """Put a batch into the inbox, on disk when this returns, and return its ticket; raises BatchRefused.
 
-    Whoever owns the store, or next opens it, appends the batch; `receipt` then tells how it went.
+    Whoever owns the store, or next opens it, appends the batch; `receipt` then tells how it went. `now` (default: the
+    clock) is the moment at which undated changes became known.
     """
     place = Home(home)
     with space_needed(place, "so nothing was handed over"):
         place.create()
-    now = utc(None)
+    handed_over = utc(None)
+    now = handed_over if now is None else utc(now)
     tables = to_arrow(batch, now)
-    ticket = new_ticket(now)
+    ticket = new_ticket(handed_over)
     files = {name: _parquet(table) for name, table in tables.items()}
     manifest = {
         "format": FORMAT,

@@ -86,10 +86,11 @@ _SIGNAL = _Metadata(
     "signal",
     (
         *("source", "name", "region", "unit", "cadence", "aggregation", "scale"),
-        *("publication_lag", "future_known", "licence"),
+        *("publication_lag", "future_known", "licence", "attributes"),
     ),
     {"aggregation": "'mean'", "future_known": "false"},
 )
+_CURSOR = _Metadata("cursor", "signal", ("through",), {})
 _SALES = _Values(
     "sales",
     "category",
@@ -125,6 +126,8 @@ def add(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table], s
         counts += _add_values(connection, _SALES, tables["sales"], stamp)
     if "observations" in tables:
         counts += _add_values(connection, _OBSERVATION, tables["observations"], stamp)
+    if "cursors" in tables:
+        counts += _add_cursors(connection, tables["cursors"], stamp)
     return counts
 
 
@@ -184,8 +187,8 @@ def _add_metadata(connection: duckdb.DuckDBPyConnection, table: _Metadata, rows:
             )
         added = _count(
             connection,
-            f"""INSERT INTO {table.name}
-                SELECT {key}, {columns}, ?, ? FROM (
+            f"""INSERT INTO {table.name} BY NAME
+                SELECT {key}, {columns}, ? AS recorded, ? AS batch FROM (
                     SELECT {key}, {columns} FROM (
                         SELECT DISTINCT i.{key}, {merged} FROM incoming i
                         LEFT JOIN {latest(table.name, key)} k USING ({key}))
@@ -209,6 +212,12 @@ def _add_candidates(connection: duckdb.DuckDBPyConnection, rows: pa.Table, stamp
             [stamp.recorded, stamp.batch],
         )
     return Counts(metadata=added)
+
+
+def _add_cursors(connection: duckdb.DuckDBPyConnection, rows: pa.Table, stamp: Stamp) -> Counts:
+    with _incoming(connection, rows):
+        _refuse_unknown(connection, "cursors", "signal", "incoming")
+    return _add_metadata(connection, _CURSOR, rows, stamp)
 
 
 def _refuse_unknown(connection: duckdb.DuckDBPyConnection, table: str, owner: str, rows: str) -> None:

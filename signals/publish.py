@@ -24,6 +24,7 @@ ORDER = {
     "category": "category, recorded",
     "signal": "signal, recorded",
     "candidate": "category, signal, recorded",
+    "cursor": "signal, recorded",
     "sales": 'category, "start", known_at, recorded',
     "observation": 'signal, "start", known_at, recorded',
 }

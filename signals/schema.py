@@ -53,7 +53,15 @@ CREATE TABLE observation (
 );
 """
 
-STEPS: tuple[str, ...] = (_FIRST,)
+# How far each signal's source has been read, and facts about a signal that have no column of their own.
+_PULLING = """
+CREATE TABLE cursor (
+    signal VARCHAR NOT NULL, through TIMESTAMP NOT NULL, recorded BIGINT NOT NULL, batch VARCHAR NOT NULL
+);
+ALTER TABLE signal ADD COLUMN attributes VARCHAR;  -- a JSON object
+"""
+
+STEPS: tuple[str, ...] = (_FIRST, _PULLING)
 
 
 class SchemaMismatch(RuntimeError):

@@ -211,7 +211,7 @@ class Snapshot:
         """All signals by name with their metadata as of a data version, and the extent of their data.
 
         Columns: signal, source, name, region, unit, cadence, aggregation, scale, publication_lag (timedelta),
-        future_known, licence, first, last (starts of periods), observations, last_known_at.
+        future_known, licence, attributes (JSON), first, last (starts of periods), observations, last_known_at.
         """
         view = self._view
         seen = latest("snap.signal WHERE recorded <= ?", "signal")
@@ -221,6 +221,13 @@ class Snapshot:
                 FROM {seen} m LEFT JOIN snap.signal_summary USING (signal) ORDER BY signal""",
             [_bounded(view, data_version)],
         )
+
+    def cursors(self, data_version: int | None = None) -> dict[str, pd.Timestamp]:
+        """Through which moment (UTC) each pulled signal's source had been read, by signal, as of a data version."""
+        view = self._view
+        seen = latest("snap.cursor WHERE recorded <= ?", "signal")
+        rows = view.rows(f"SELECT signal, through FROM {seen}", [_bounded(view, data_version)])
+        return {str(signal): pd.Timestamp(through) for signal, through in rows}
 
     def candidates(self, category: str, data_version: int | None = None) -> list[str]:
         """The signals that may serve a category, by name: its own and those for every category."""
@@ -242,29 +249,38 @@ class Snapshot:
     ) -> pd.DataFrame:
         """Values of signals, by signal and period: signal, start, end, value, known_at, known_basis.
 
-        As `sales`. A signal whose scale is 'window' is rescaled as a whole with each pull: only its newest window
-        that was known is read. Raises UnknownSignal, VersionNotPublished.
+        As `sales`, without periods that were still running. A signal whose scale is 'window' is rescaled as a whole
+        with each pull: one window is read, the newest that was pulled by `as_of`, else the oldest, as a backfill is.
+        Raises UnknownSignal, VersionNotPublished.
         """
         view = self._view
         version = _bounded(view, data_version)
         marks = ", ".join("?" for _ in signals) or "NULL"
         seen = f"SELECT * FROM snap.observation WHERE signal IN ({marks}) AND known_at <= ? AND recorded <= ?"
-        windows = f"""SELECT signal, arg_max("window", (known_at, recorded)) AS chosen FROM ({seen})
+        pulled = """coalesce(max("window") FILTER ("window" <= ?), min("window"))"""
+        windows = f"""SELECT signal, {pulled} AS chosen FROM ({seen})
                       SEMI JOIN (SELECT signal FROM {latest("snap.signal WHERE recorded <= ?", "signal")}
                                  WHERE scale = 'window') USING (signal) GROUP BY signal"""
         whole = f"""SELECT o.* FROM ({seen}) o LEFT JOIN ({windows}) USING (signal)
                     WHERE chosen IS NULL OR "window" = chosen"""
         columns = "signal, " + _VALUE_COLUMNS.format(value="value")
         if vintages:
-            sql = f"SELECT {columns} FROM ({whole}) ORDER BY signal, start, known_at, recorded"
+            complete = "is_partial IS NOT TRUE"
+            sql = f"SELECT {columns} FROM ({whole}) WHERE {complete} ORDER BY signal, start, known_at, recorded"
         else:
-            newest = _newest(whole, "signal, start")
-            sql = f"SELECT {columns} FROM ({newest}) WHERE value IS NOT NULL ORDER BY signal, start"
-        bounds = [*signals, _moment(as_of), version]
-        frame = view.frame(sql, [*bounds, *bounds, version])
+            newest = f"({_newest(whole, 'signal, start')}) WHERE value IS NOT NULL AND is_partial IS NOT TRUE"
+            sql = f"SELECT {columns} FROM {newest} ORDER BY signal, start"
+        moment = _moment(as_of)
+        bounds = [*signals, moment, version]
+        frame = view.frame(sql, [*bounds, window_label(moment), *bounds, version])
         if len(found := set(frame["signal"].unique())) < len(set(signals)):
             _refuse_unknown(view, [name for name in signals if name not in found])
         return frame
+
+
+def window_label(moment: datetime) -> str:
+    """The name of a window that was pulled at a moment (UTC); names sort by time."""
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def open_snapshot(home: Path) -> Snapshot:

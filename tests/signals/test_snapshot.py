@@ -12,6 +12,7 @@ import pytest
 
 from signals import snapshot as snapshot_module
 from signals.home import Home
+from signals.snapshot import window_label
 from signals.store import (
     Store,
     StoreEmpty,
@@ -108,18 +109,35 @@ def test_observations_of_several_signals(tmp_path: Path) -> None:
 
 
 def test_a_signal_scaled_by_its_window_is_read_as_one_window(tmp_path: Path) -> None:
-    def pull(values: list[float | None], window: str, day: datetime, skip: int = 0) -> object:
-        return observations(values, skip=skip, window=window, known_at=pd.DatetimeIndex([day] * len(values)))
-
-    first, second = datetime(2026, 3, 1), datetime(2026, 4, 1)
+    first, second = window_label(datetime(2026, 3, 1)), window_label(datetime(2026, 4, 1))
     snapshot = stored(
         tmp_path,
-        batch(signals=signals(scale="window"), observations=pull([50, 100, 80], "one", first)),
-        batch(observations=pull([25, 20], "two", second, skip=2)),
+        batch(signals=signals(scale="window"), observations=observations([50, 100, 80], window=first)),
+        batch(observations=observations([25, 20], skip=2, window=second)),
     )
     assert list(snapshot.observations(["rain"])["value"]) == [25, 20]
     assert list(snapshot.observations(["rain"], as_of=datetime(2026, 3, 2))["value"]) == [50, 100, 80]
     assert list(snapshot.observations(["rain"], data_version=1)["value"]) == [50, 100, 80]
+    assert list(snapshot.observations(["rain"], as_of=datetime(2026, 1, 20))["value"]) == [50, 100], "a backfill"
+
+
+def test_a_period_that_was_still_running_is_not_read(tmp_path: Path) -> None:
+    running = observations([1, 2], is_partial=[False, True], known_at=pd.DatetimeIndex([datetime(2026, 1, 15)] * 2))
+    over = observations([3], skip=1, is_partial=False, known_at=pd.DatetimeIndex([datetime(2026, 1, 20)]))
+    snapshot = stored(tmp_path, batch(signals=signals(), observations=running), batch(observations=over))
+    assert list(snapshot.observations(["rain"], as_of=datetime(2026, 1, 16))["value"]) == [1]
+    assert list(snapshot.observations(["rain"])["value"]) == [1, 3]
+    assert list(snapshot.observations(["rain"], vintages=True)["value"]) == [1, 3]
+
+
+def test_cursors_are_kept_by_version(tmp_path: Path) -> None:
+    def through(day: datetime) -> object:
+        return pd.DataFrame({"signal": ["rain"], "through": pd.DatetimeIndex([day]).as_unit("us")})
+
+    first, second = datetime(2026, 3, 1), datetime(2026, 4, 1)
+    snapshot = stored(tmp_path, batch(signals=signals(), cursors=through(first)), batch(cursors=through(second)))
+    assert snapshot.cursors() == {"rain": pd.Timestamp(second)}
+    assert snapshot.cursors(data_version=1) == {"rain": pd.Timestamp(first)}
 
 
 def test_refresh_moves_forward_and_reads_are_not_blocked_by_the_owner(tmp_path: Path) -> None:
