@@ -77,11 +77,12 @@ class PortalEntry(Entry):
 
 def with_preset(given: Any, presets: Mapping[str, Mapping[str, Any]]) -> Any:
     """What an entry says, over what its preset says."""
-    if not isinstance(given, dict) or "preset" not in given:
+    preset = given.get("preset") if isinstance(given, dict) else None
+    if preset is None:
         return given
-    if given["preset"] not in presets:
-        raise ValueError(f"preset is {given['preset']!r}; allowed: {', '.join(presets)}")
-    return {"name": given["preset"], **presets[given["preset"]], **given}
+    if not isinstance(preset, str) or preset not in presets:
+        raise ValueError(f"preset is {preset!r}; allowed: {', '.join(presets)}")
+    return {"name": preset, **presets[preset], **given}
 
 
 def host(base_url: str, domain: str) -> str:
