@@ -46,7 +46,7 @@ class PortalEntry(Entry):
     cadence: str = Field("D", pattern=rf"^(D|MS|QS|{WEEKLY})$", description="D, W-MON to W-SUN, MS or QS")
     unit: str = Field("", max_length=100, description="unit of the values")
     region: str = Field("", pattern=r"^[A-Za-z0-9-]*$", description="where it is, such as US or US-NY")
-    title: str = Field("", max_length=100, description="name for people; default: that of the dataset")
+    title: str = Field("", max_length=100, description="name for people; where it is empty, name")
     lag_days: int = Field(
         2, ge=0, le=365, description="days after its end until a period is complete and published; read no earlier"
     )
@@ -198,7 +198,7 @@ def combine(connector: str, entry: PortalEntry, pull: Pull, rows: Sequence[Row],
         raise Drift("the pages contradict one another: a day stands there twice", "gs_day", twice["day"])
     if frame["records"].sum() != total:
         raise Drift(f"the sums hold {frame['records'].sum():.0f} records, the dataset {total:.0f}", "gs_records")
-    found = Observations(observations(connector, [], []).frame.assign(records=pd.Series(dtype="float64")))
+    found = observations(connector, [], [])
     groups = entry.groups or ("",)
     unknown = sorted(set(frame["group"]) - set(groups))
     if unknown:
@@ -225,6 +225,8 @@ def _series(signal: str, entry: PortalEntry, pull: Pull, rows: pd.DataFrame) -> 
     if pull.context["last"] and entry.value_column and entry.cadence != "D":
         periods = _without_unfinished(periods)
     made = observations(signal, periods.index.to_numpy(), periods["value"], entry.cadence)
+    if entry.value_column is None:
+        return made  # the value is the number of records, and may well halve or double
     return Observations(made.frame.assign(records=periods["records"].to_numpy()))
 
 

@@ -87,7 +87,7 @@ class Opendatasoft(Connector[OpendatasoftSettings, OpendatasoftEntry]):
     about = About(
         title="Opendatasoft portals",
         homepage="https://help.opendatasoft.com/apis/ods-explore-v2/",
-        licence="Each dataset's own, shown on its page. For the pedestrians of Melbourne none is declared: ask the city.",
+        licence="Each dataset's own, shown on its page. Melbourne declares none for its pedestrians: ask the city.",
         terms="Free within the portal's daily number of requests, which its headers X-RateLimit-* tell.",
     )
     policy = Policy(overlap=timedelta(days=35), answers=frozenset({200, 400, 404}))

@@ -61,7 +61,10 @@ class Tsa(Connector[TsaSettings, TsaEntry]):
         licence="Work of the United States government, in the public domain; source: TSA.",
         terms="A public web page, no interface: ask once a day at most.",
     )
-    policy = Policy(interval=5.0, answers=frozenset({200, 404}), history=timedelta(days=8 * 365))
+    # Last year's page is asked for until three weeks of January are over, so that its last days are not missed.
+    policy = Policy(
+        interval=5.0, overlap=timedelta(days=21), history=timedelta(days=8 * 365), answers=frozenset({200, 404})
+    )
     settings_type = TsaSettings
     entry_type = TsaEntry
     examples: ClassVar[tuple[Example, ...]] = (
@@ -103,8 +106,9 @@ class Tsa(Connector[TsaSettings, TsaEntry]):
         days: dict[date, float] = {}
         for payload in payloads:
             new_year = payload.fetched_at.timetuple().tm_yday <= _GRACE
-            if payload.status == 404 and new_year and pull.through.year == payload.fetched_at.year:
-                continue  # the old year stays on the main page until it gets one of its own
+            last_year = pull.context["page"] == str(payload.fetched_at.year - 1)
+            if payload.status == 404 and new_year and last_year:
+                continue  # it gets its page only days after it has ended
             if payload.status != 200:
                 raise Drift(f"there is no page (status {payload.status})", found=payload.request.url)
             found = _read(payload.text())
@@ -123,20 +127,23 @@ class Tsa(Connector[TsaSettings, TsaEntry]):
 
 
 class _Tables(HTMLParser):
-    """The rows of cells of all tables; `depth` is 0 once every table has ended."""
+    """The tables of a page, each a list of rows of cells; `depth` is 0 once every table has ended."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: list[list[str]] = []
+        self.tables: list[list[list[str]]] = []
         self.depth = 0
         self._cell: list[str] | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
         if tag == "table":
+            self._end_cell()
             self.depth += 1
+            self.tables.append([])
         elif tag == "tr" and self.depth:
-            self.rows.append([])
-        elif tag in ("td", "th") and self.depth and self.rows:
+            self._end_cell()
+            self.tables[-1].append([])
+        elif tag in ("td", "th") and self.depth and self.tables[-1]:
             self._end_cell()
             self._cell = []
 
@@ -152,25 +159,34 @@ class _Tables(HTMLParser):
 
     def _end_cell(self) -> None:
         if self._cell is not None:
-            self.rows[-1].append(" ".join("".join(self._cell).split()))
+            self.tables[-1][-1].append(" ".join("".join(self._cell).split()))
             self._cell = None
 
 
+def _table(text: str) -> list[list[str]]:
+    """The rows of the first table with a header that begins with Date; Drift where there is none or it breaks off."""
+    page = _Tables()
+    try:
+        page.feed(text)
+        page.close()
+    except AssertionError as error:  # so HTMLParser tells of declarations that it cannot read
+        raise Drift("the page is no HTML", "Date", error) from error
+    for table in page.tables:
+        rows = [row for row in table if any(row)]
+        if rows and rows[0][0].lower() == "date" and len(rows[0]) > 1:
+            if page.depth:
+                raise Drift("the table breaks off", "Date", rows[-1])
+            return rows
+    raise Drift("the page has no table with the columns Date and Numbers", "Date", text[:200])
+
+
 def _read(text: str) -> dict[date, float]:
-    """Every day of a page and its number; Drift where the table is another one or breaks off."""
-    tables = _Tables()
-    tables.feed(text)
-    tables.close()
-    rows = [row for row in tables.rows if any(row)]
-    header = next((number for number, row in enumerate(rows) if row[0].lower() == "date" and len(row) > 1), None)
-    if header is None:
-        raise Drift("the page has no table with the columns Date and Numbers", "Date", text[:200])
-    if tables.depth:
-        raise Drift("the table breaks off", "Date", rows[-1])
-    years = _years(rows[header])
+    """Every day of a page and its number."""
+    header, *rows = _table(text)
+    years = _years(header)
     days: dict[date, float] = {}
-    for row in rows[header + 1 :]:
-        if len(row) != len(rows[header]):
+    for row in rows:
+        if len(row) != len(header):
             raise Drift("a row has another number of columns than the header", "Date", row)
         day, number = _value(row, years)
         if number is not None and days.setdefault(day, number) != number:

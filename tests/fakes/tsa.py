@@ -40,7 +40,7 @@ def page(content: str) -> bytes:
     """A whole page round its content."""
     return (
         "<!DOCTYPE html><html lang='en'><head><title>TSA checkpoint travel numbers</title>"
-        "<script>if (1 < 2) { var rows = '<table>'; }</script></head><body><nav><ul><li>Travel &amp; Tips</li></ul></nav>"
+        "<script>if (1 < 2) { var rows = '<table>'; }</script></head><body><nav>Travel &amp; Tips</nav>"
         f"<p>Updated by 9 a.m. Monday to Friday.</p>{content}<footer>&copy; TSA</footer></body></html>"
     ).encode()
 

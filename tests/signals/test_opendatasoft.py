@@ -92,7 +92,7 @@ def test_the_key_stands_in_a_header_alone(portal: Fake) -> None:
 def test_a_renamed_column_is_drift() -> None:
     with serving(fakes.Opendatasoft({DATASET: Dataset(counts(pedestriancount="total_of_directions"))})) as fake:
         melbourne = connector(fake)
-        with pytest.raises(Drift, match="refused with status 400.*ODSQL query is malformed"):
+        with pytest.raises(Drift, match=r"refused with status 400.*ODSQL query is malformed"):
             pulled(melbourne, due(melbourne))
 
 

@@ -132,6 +132,7 @@ def test_records_are_counted_without_a_value_column(portal: Fake) -> None:
     socrata = connector(portal)
     found = pulled(socrata, task(socrata, {**MTA, "value_column": None, "name": "rows"}, SINCE, NOW))
     assert series(found, "socrata/rows/Bus/US-NY")["value"].loc["2026-09-10"] == 2
+    assert "records" not in found.frame
 
 
 def test_a_condition_is_added(portal: Fake) -> None:
@@ -158,7 +159,7 @@ def test_the_token_stands_in_a_header_alone() -> None:
 def test_a_renamed_column_is_drift() -> None:
     with serving(fakes.Socrata({"sayj-mze2": Dataset(riders().rename(columns={"count": "ridership"}))})) as fake:
         socrata = connector(fake)
-        with pytest.raises(Drift, match="refused with status 400.*no-such-column"):
+        with pytest.raises(Drift, match=r"refused with status 400.*no-such-column"):
             pulled(socrata, task(socrata, MTA, SINCE, NOW))
 
 

@@ -81,6 +81,7 @@ WRONG = [
     (PAGE.content, "no table with the columns Date and Numbers"),
     (b"\xff\xfe\x00", "not text in UTF-8"),
     ("", "no table"),
+    ("<![broken[", "no HTML|no table"),
     ("<table><tr><th>Date</th><th>Numbers</th></tr></table>", "the table has no rows"),
     ("<table><tr><th>Date</th><th>Passengers by lane</th></tr></table>", "Date and Numbers, or Date and years"),
     ("<table><tr><th>Day</th><th>Numbers</th></tr></table>", "no table with the columns"),
@@ -109,8 +110,9 @@ def test_a_year_that_is_answered_by_this_years_page_is_drift() -> None:
 
 def test_the_year_that_has_just_ended_may_lack_its_page() -> None:
     assert parsed(PAGE.content, datetime(2027, 1, 3), 404, year="2026").empty
-    with pytest.raises(Drift, match=r"there is no page \(status 404\)"):
-        parsed(PAGE.content, datetime(2027, 2, 1), 404, year="2026")
+    for now, year in ((datetime(2027, 2, 1), "2026"), (datetime(2027, 1, 3), "")):
+        with pytest.raises(Drift, match=r"there is no page \(status 404\)"):
+            parsed(PAGE.content, now, 404, year=year)
 
 
 def test_a_new_year_may_have_no_rows_yet() -> None:
@@ -119,6 +121,11 @@ def test_a_new_year_may_have_no_rows_yet() -> None:
 
 def test_the_same_row_twice_is_one_day() -> None:
     assert len(parsed(TABLE.format("<tr><td>11/20/2026</td><td>2,854,118</td></tr>"))) == 1
+
+
+def test_other_tables_do_no_harm() -> None:
+    other = "<table><tr><td>Hours</td></tr><tr><td>a</td><td>b</td></tr></table>"
+    assert len(parsed(other + TABLE.format("") + other)) == 1
 
 
 def test_errors_of_the_server_are_no_rows() -> None:
