@@ -33,7 +33,7 @@ COUNTRIES = [a + b for a in "ABCDEFGHIJKLM" for b in "ACEGI"]
 
 
 def write_apple(path: Path, rows: int, days: int) -> None:
-    """A row a place and kind: a third of them countries' first 65 places, the rest counties."""
+    """A row a place and kind: 65 countries first, then counties."""
     draw = np.random.default_rng(7)
     dates = [f"{day:%Y-%m-%d}" for day in pd.date_range("2020-01-13", periods=days)]
     places = [_apple_place(number) for number in range(-(-rows // 3))]
@@ -108,7 +108,7 @@ def made(file: Path, write: Callable[[Path, int, int], None], rows: int, more: i
 
 
 def portal() -> None:
-    """One year of four modes a day from Socrata, two hundred times over."""
+    """A page of 300 days of four modes from Socrata."""
     connector = Socrata(SocrataSettings())
     entry = SocrataEntry.model_validate({"preset": "new_york_mta"})
     signals = tuple(connector.signals(entry))
