@@ -89,7 +89,7 @@ def archives(folder: Path, rows: int) -> None:
                 f"{name}, {what}", size, apple_rows,
                 lambda: prepare_apple_mobility(file, regions=regions, now=NOW).rows,  # noqa: B023 - called at once
             )  # fmt: skip
-    file = made(folder / "google.csv", write_google, rows, 200)
+    file = made(folder / "google.csv", write_google, rows, -(-rows // 850))
     for what, regions in (("countries", None), ("every place", ["*"])):
         timed(
             f"google, {what}", file.stat().st_size, rows,

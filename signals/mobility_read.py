@@ -18,7 +18,7 @@ from signals.mobility_files import Header, Part
 from signals.mobility_places import Choice, Place
 from signals.refused import ImportRefused
 
-MOST = 10_000_000  # values of one import: more need more memory than a small machine has
+MOST = 5_000_000  # values of one import: more need more memory than a small machine has
 _BLOCK = 4 << 20  # bytes of CSV that are read at a time
 _BLANKS = ["", "NA", "NaN", "nan"]  # of numbers only: NA is also the code of Namibia
 _JOINT = "\x1f"

@@ -237,3 +237,9 @@ def test_published_files() -> None:
     assert (google.rows, len(names(google))) == (24_059, 102)
     berlin = values(google, "google_mobility/parks/DE/Berlin/daily")
     assert pd.Series(berlin).index.is_monotonic_increasing
+
+
+def test_too_many_values_at_once_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("signals.mobility_read.MOST", 10)
+    with pytest.raises(ImportRefused, match=r"more than 10 values were asked for\. Import in parts"):
+        prepare_google_mobility(write(tmp_path, "google.csv", GOOGLE), regions=["*"], now=NOW)
