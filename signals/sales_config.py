@@ -35,8 +35,12 @@ _OPTIONS = (
 )
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _DURATION = re.compile(rf"(\d{{1,9}}) ({'|'.join(_SECONDS)})s?")
-_PASSWORD = re.compile(r"(?P<head>[^:/?#\s]+://[^/?#:@\s]*:)(?P<password>[^/@\s]*)@")
-_SIGNED = re.compile(r"sig|signature|.*[-_]signature|.*token|.*key|.*secret|pass|password|pwd|code|auth", re.IGNORECASE)
+_LOGIN = re.compile(r"^(?P<head>https?://[^/?#:@\s]*:)(?P<password>[^/@\s]*)@")
+# The password of a database may hold a slash.
+_DATABASE_LOGIN = re.compile(r"^(?P<head>(?!https?:)[^:/?#\s]+://[^/?#:@\s]*:)(?P<password>[^@\s]*)@")
+_SIGNED = re.compile(
+    r"sig|signature|.*[-_]signature|.*token|.*key|.*secret|pass|password|pwd|code|auth|odbc_connect", re.IGNORECASE
+)
 
 
 def _duration(value: object) -> timedelta:
@@ -199,7 +203,7 @@ def _check_secrets(source: SalesSource, where: str) -> None:
 
 
 def _password(url: str) -> str:
-    found = _PASSWORD.match(url)
+    found = _LOGIN.match(url) or _DATABASE_LOGIN.match(url)
     return found["password"] if found else ""
 
 
@@ -209,7 +213,8 @@ def _signed(url: str) -> bool:
 
 def shown(url: str) -> str:
     """An address as messages show it: no password, and nothing of what follows a question mark."""
-    return re.sub(r"\?.*", "?***", _PASSWORD.sub(r"\g<head>***@", url), flags=re.DOTALL)
+    hidden = _DATABASE_LOGIN.sub(r"\g<head>***@", _LOGIN.sub(r"\g<head>***@", url))
+    return re.sub(r"\?.*", "?***", hidden, flags=re.DOTALL)
 
 
 def address(source: SalesSource, home: Path) -> Address:

@@ -16,6 +16,7 @@ SCHEME = "duckdb:"
 _TEXT = re.compile(r"'((?:[^']|'')*)'|\"((?:[^\"]|\"\")*)\"")
 _PATTERN = re.compile(r"[*?\[{]")
 _ROWS = 50_000
+_CONFIG = {"python_enable_replacements": "false"}  # else a table's name could mean a variable of this program
 
 
 def run_duckdb(url: str, statement: str, home: Path, seconds: float, max_rows: int) -> pa.Table:
@@ -26,7 +27,7 @@ def run_duckdb(url: str, statement: str, home: Path, seconds: float, max_rows: i
     """
     path = _database(url, home)
     try:
-        connection = duckdb.connect(str(path) if path else ":memory:", read_only=path is not None)
+        connection = duckdb.connect(str(path or ":memory:"), read_only=path is not None, config=_CONFIG)
     except duckdb.Error as error:
         raise _unusable(url, error) from error
     timer = threading.Timer(seconds, connection.interrupt)
@@ -51,7 +52,7 @@ def run_duckdb(url: str, statement: str, home: Path, seconds: float, max_rows: i
 
 
 def _read(connection: duckdb.DuckDBPyConnection, statement: str, max_rows: int) -> pa.Table:
-    reader: pa.RecordBatchReader = connection.execute(statement).to_arrow_reader(_ROWS)
+    reader: pa.RecordBatchReader = connection.sql(statement).to_arrow_reader(_ROWS)
     batches, rows = [], 0
     for batch in reader:
         rows += batch.num_rows
