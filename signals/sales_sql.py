@@ -6,7 +6,7 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -125,8 +125,8 @@ def _run_sqlalchemy(address: Address, statement: str, home: Path, limits: Limits
         with _telling(address, deadline, limits), engine.connect() as connection:
             _begin(connection, deadline, limits)
             options = {"no_parameters": True, "stream_results": True, "max_row_buffer": _ROWS}
-            result = connection.execution_options(**options).exec_driver_sql(statement)
-            return pa.concat_tables(_chunks(result, deadline, limits), promote_options="permissive")
+            with closing(connection.execution_options(**options).exec_driver_sql(statement)) as result:
+                return pa.concat_tables(_chunks(result, deadline, limits), promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ImportRefused(
             f"a column of the result holds values of different types ({error})", remedy="CAST it in the query"
