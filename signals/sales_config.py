@@ -60,7 +60,9 @@ class SalesSource(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="what it is called, unique")
-    folder: Text | None = Field(None, description="a folder of CSV or Parquet files; relative ones lie in the home")
+    folder: Text | None = Field(
+        None, description="a folder of CSV or Parquet files, outside the home; a relative one counts from there"
+    )
     pattern: Text = Field("*.csv", description="which files of the folder; `**/` goes into folders below")
     settle: Duration = Field(timedelta(seconds=10), description="wait until no file has changed for so long")
     url: str | None = Field(None, pattern=r"^https?://\S+$", description="address of one CSV or Parquet file")
@@ -84,11 +86,17 @@ class SalesSource(BaseModel):
     quantity: Text | None = Field(None, description="column of the quantity; guessed")
     known_at: Text | None = Field(None, description="column of the moment when a value became known (UTC); guessed")
     frequency: Text | None = Field(None, description="D, W, W-MON … W-SUN, MS or QS; guessed")
-    week: Literal["begins", "ends"] | None = Field(None, description="what the date of a week is; guessed")
+    week: Literal["begins", "ends"] | None = Field(
+        None, description="whether the date of a week is its first day (begins) or its last (ends); guessed"
+    )
     unit: Text | None = Field(None, description="unit of the quantity, such as pairs")
     timezone: Text | None = Field(None, description="time zone of the periods, such as Europe/Berlin")
-    duplicates: Literal["refuse", "sum", "last"] = Field("refuse", description="two rows for a period in one file")
-    gaps: Literal["missing", "zero"] = Field("missing", description="what a period without a row is")
+    duplicates: Literal["refuse", "sum", "last"] = Field(
+        "refuse", description="two rows for one category and date in one file: refuse, sum or last"
+    )
+    gaps: Literal["missing", "zero"] = Field(
+        "missing", description="whether a period without a row is not known (missing) or had no sales (zero)"
+    )
     dayfirst: bool | None = Field(None, description="how to read 03/04/2026; guessed")
     decimal: Literal[".", ","] | None = Field(None, description="the decimal separator; guessed")
     lag_days: int = Field(0, ge=0, le=3660, description="days after its end at which a period's value became known")

@@ -16,7 +16,8 @@ SCHEME = "duckdb:"
 _TEXT = re.compile(r"'((?:[^']|'')*)'|\"((?:[^\"]|\"\")*)\"")
 _PATTERN = re.compile(r"[*?\[{]")
 _ROWS = 50_000
-_CONFIG = {"python_enable_replacements": "false"}  # else a table's name could mean a variable of this program
+# Else the name of a table could mean a variable of this program.
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {"python_enable_replacements": "false"}
 
 
 def run_duckdb(url: str, statement: str, home: Path, seconds: float, max_rows: int) -> pa.Table:

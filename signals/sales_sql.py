@@ -232,9 +232,7 @@ def _refuse_types(data: pa.Table) -> None:
 
 
 def _cannot_take(name: str, what: str) -> ImportRefused:
-    return ImportRefused(
-        f"the column {name!r} of the result holds {what}", column=name, remedy="Leave it out, or CAST it in the query"
-    )
+    return ImportRefused(f"the result holds {what}", column=name, remedy="Leave it out, or CAST it in the query")
 
 
 @contextmanager

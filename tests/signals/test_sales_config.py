@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from signals.connector import ConfigError
-from signals.sales_config import address, load_sales_sources, shown
+from signals.sales_config import SalesSource, address, load_sales_sources, shown
 
 PG = 'database = "postgresql+psycopg://erp@db/sales"\nquery = "SELECT 1"'
 
@@ -131,3 +131,16 @@ def test_the_place_for_people_has_no_secret(tmp_path: Path) -> None:
     assert one(tmp_path, PG).place == "postgresql+psycopg://erp@db/sales"
     assert shown("https://me:pw@x/a.csv?sig=1") == "https://me:***@x/a.csv?***"
     assert shown("https://x:8080/a@b.csv") == "https://x:8080/a@b.csv"
+
+
+@pytest.mark.parametrize("name", SalesSource.model_fields)
+def test_each_setting_has_its_row(name: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sources" / "sales.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+    assert [row.rsplit(" | ", 1)[1] for row in rows] == [f"{SalesSource.model_fields[name].description} |"]
+
+
+def test_the_example_of_the_docs_is_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sources" / "sales.md").read_text(encoding="utf-8")
+    sources = load(tmp_path, page.split("```toml\n")[1].split("```")[0])
+    assert [source.kind for source in sources] == ["folder", "url", "database", "database"]
