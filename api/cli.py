@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from api.commands import forecasts, imports, listings, running
+from api.commands import forecasts, imports, listings, running, sales
 from api.commands.common import Failed, Home, Misused, take_home
 
 HOME_HELP = "Directory of the store; default: GROUNDSWELL_HOME or data/home."
@@ -79,7 +79,7 @@ def _add(group: click.Group, command: click.Command) -> None:
             )
 
 
-for command in (*imports.COMMANDS, *forecasts.COMMANDS, *listings.COMMANDS, *running.COMMANDS):
+for command in (*imports.COMMANDS, *sales.COMMANDS, *forecasts.COMMANDS, *listings.COMMANDS, *running.COMMANDS):
     _add(cli, command)
 
 

@@ -24,6 +24,7 @@ from pydantic_settings import (
 PREFIX = "GROUNDSWELL_"
 FILE = "groundswell.toml"
 DEFAULT_HOME = Path("data/home")
+TABLES = ("signals", "connectors", "sales")  # of groundswell.toml, which have readers of their own
 # As in signals.connectors.economic_tracker (a test compares), which would load pandas for `groundswell settings`.
 _TRACKER = "https://raw.githubusercontent.com/OpportunityInsights/EconomicTracker/main/data/"
 
@@ -34,6 +35,13 @@ class SettingError(ValueError):
     def __init__(self, setting: str, value: object, allowed: str, where: str) -> None:
         self.setting, self.value, self.allowed, self.where = setting, str(value), allowed, where
         super().__init__(f"setting {setting} is {_short(value)} ({where}); allowed: {allowed}")
+
+
+class _File(TomlConfigSettingsSource):
+    """What groundswell.toml says of settings."""
+
+    def __call__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__call__().items() if name not in TABLES}
 
 
 class Settings(BaseSettings):
@@ -107,7 +115,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         home = {"home": DEFAULT_HOME} | env_settings() | init_settings()
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(home["home"]) / FILE)
+        return init_settings, env_settings, _File(settings_cls, Path(home["home"]) / FILE)
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,7 @@ def load_settings(**flags: Any) -> tuple[Settings, Origin]:
 def _read_file(file: Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
+        values = {name: value for name, value in values.items() if name not in TABLES}
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -34,7 +34,7 @@ from signals.weeks import check_week
 
 
 def prepare_sales(
-    data: Source,
+    data: Source | Table,
     /,
     *,
     category: str | None = None,
@@ -58,7 +58,8 @@ def prepare_sales(
 
     Parameters
     ----------
-    data: path of a CSV or Parquet file, or a frame, with one row a category and period (or finer, see `frequency`).
+    data: path of a CSV or Parquet file, or a frame, with one row a category and period (or finer, see `frequency`); or
+        a table that was read before. Of several files in one table the later ones correct the earlier ones.
     category, date, quantity, known_at: names of columns, guessed where not given. `category="=Shoes"` says that all
         rows belong to Shoes.
     frequency: D, W, W-SUN, MS or QS; found from the dates where not given. Finer data is added up to it.
@@ -78,7 +79,7 @@ def prepare_sales(
     moment, steps = utc_now(now), Steps(progress, 4)
     rules = Rules(moment.astimezone(zone(timezone)).date(), duplicates, gaps)
     steps.next("reading the table")
-    table = read_table(data)
+    table = data if isinstance(data, Table) else read_table(data)
     mapping = _mapping(table, category, date, quantity, known_at)
     steps.next("reading dates and numbers")
     rows, precision, notes = _rows(table, mapping, dayfirst, decimal, timezone, moment)
@@ -146,9 +147,28 @@ def _rows(
     refuse_missing((codes == 0) & (names[0] == "") & ~blank, table, mapping["category"], "category")
     rows = Rows(names, codes, dates.days, numbers.values, known, np.arange(len(codes)))
     rows = (rows.take(~blank).compact() if blank.any() else rows).in_order()
+    rows, corrected = _corrected(rows, table)
     skipped = [f"{counted(int(blank.sum()), 'blank row')} skipped."] if blank.any() else []
-    notes = [*table.notes, *date_notes(dates, mapping["date"]), *numbers.notes, *skipped, *order_notes(rows)]
+    notes = [*table.notes, *date_notes(dates, mapping["date"]), *numbers.notes, *skipped, *corrected]
+    notes += order_notes(rows)
     return rows, dates.precision, notes
+
+
+def _corrected(rows: Rows, table: Table) -> tuple[Rows, list[str]]:
+    """Of the rows about one category, day and moment of knowledge, all those that stand in the last file with any."""
+    part = table.part(rows.row)
+    if not part.any():
+        return rows, []
+    leads = rows.begins
+    leads[1:] |= (rows.days[1:] != rows.days[:-1]) | (np.diff(rows.known_at.view(np.int64)) != 0)
+    last = np.maximum.reduceat(part, np.flatnonzero(leads))
+    earlier = part < last[np.cumsum(leads) - 1]
+    if not earlier.any():
+        return rows, []
+    at = int(np.flatnonzero(earlier)[0])
+    name, day = rows.names[rows.series[at]], rows.days[at]
+    note = f"{counted(int(earlier.sum()), 'row')} corrected by a later file (first: {name!r} on {day})."
+    return rows.take(~earlier), [note]
 
 
 def _summary(cadence: Cadence, regular: Regular) -> str:

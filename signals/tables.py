@@ -62,6 +62,10 @@ class Table:
     def columns(self) -> list[str]:
         return list(self.data.column_names)
 
+    def part(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Which of the files that make up the table each row is from, the latest file being the highest number."""
+        return np.zeros_like(rows)
+
     def is_text(self, column: str) -> bool:
         kind = self.data.schema.field(column).type
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -150,6 +154,12 @@ def read_table(source: Source) -> Table:
     if raw[:4] == b"PAR1":
         return _from_parquet(raw, path)
     return _from_csv(raw, path.name)
+
+
+def from_arrow(data: pa.Table, name: str) -> Table:
+    """The rows of an Arrow table, such as the result of a query, under the name by which messages call it."""
+    _check_header(list(data.column_names), name, None)
+    return _with_rows(Table(data, name, unit="row"))
 
 
 def _from_frame(frame: pd.DataFrame) -> Table:
