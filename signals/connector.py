@@ -266,6 +266,10 @@ class Connector(ABC, Generic[S, E]):
         """The request for what is missing after these answers of a pull, or None when it is whole."""
         return None
 
+    def busy(self, payload: Payload) -> float | None:  # noqa: ARG002
+        """How many seconds to wait where an answer with status 200 says "too many requests"; None where it does not."""
+        return None
+
     def fetch(self, request: Request, get: Get) -> Payload:
         """Get one answer; for sources that must ask for a token first. `get` is the runner's polite transport."""
         return get(request)

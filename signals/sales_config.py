@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from signals.connector import ConfigError
+from signals.durations import Duration
 
 FILE = "groundswell.toml"
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -33,8 +34,6 @@ _OPTIONS = (
     *("category", "date", "quantity", "known_at", "frequency", "week", "unit", "timezone", "duplicates", "gaps"),
     *("dayfirst", "decimal", "lag_days"),
 )
-_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
-_DURATION = re.compile(rf"(\d{{1,9}}) ({'|'.join(_SECONDS)})s?")
 _LOGIN = re.compile(r"^(?P<head>https?://[^/?#:@\s]*:)(?P<password>[^/@\s]*)@")
 # The password of a database may hold a slash.
 _DATABASE_LOGIN = re.compile(r"^(?P<head>(?!https?:)[^:/?#\s]+://[^/?#:@\s]*:)(?P<password>[^@\s]*)@")
@@ -43,14 +42,6 @@ _SIGNED = re.compile(
 )
 
 
-def _duration(value: object) -> timedelta:
-    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        raise ValueError("a number and a unit, such as 10 seconds, 15 minutes, 6 hours or 1 day")
-    return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Text = Annotated[str, Field(min_length=1)]
 
 

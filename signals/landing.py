@@ -1,0 +1,75 @@
+"""Payloads as they came, gzipped under their hash in `raw/` of the home, before anything looks into them."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+from signals.connector import Connector, Payload, Pull, Request
+from signals.home import fsync
+from signals.pull_state import Landed, PullState
+from signals.redact import Redactor
+
+
+def pull_key(pull: Pull) -> str:
+    """What names a pull of the same signals, whenever it is made."""
+    return json.dumps(sorted(pull.signals), ensure_ascii=False)
+
+
+class Landing:
+    """The raw payloads of one connector."""
+
+    def __init__(self, home: Path, state: PullState, connector: Connector, redactor: Redactor) -> None:  # type: ignore[type-arg]
+        self._folder = home / "raw" / connector.name
+        self._state, self._connector, self._redactor = state, connector, redactor
+
+    def fingerprint(self, request: Request) -> str:
+        """A hash of what was asked, the same whatever the secrets."""
+        return hashlib.sha256(self._asked(request).encode()).hexdigest()
+
+    def _asked(self, request: Request) -> str:
+        plain = Request(
+            self._redactor.text(request.url), self._redactor.mapping(request.params),
+            self._redactor.mapping(request.headers), request.method,
+        )  # fmt: skip
+        return json.dumps(asdict(plain), sort_keys=True, ensure_ascii=False)
+
+    def keep(self, pull: Pull, payload: Payload, headers: dict[str, str]) -> int:
+        """Put a payload on disk; its number. It is safe when this returns."""
+        body = self._redactor.body(payload.body)
+        sha = hashlib.sha256(body).hexdigest()
+        self._write(sha, body)
+        pulled = json.dumps({"through": str(pull.through), "context": dict(pull.context)}, ensure_ascii=False)
+        facts = {
+            "request": json.dumps({"asked": json.loads(self._asked(payload.request)), "pull": json.loads(pulled)}),
+            "fingerprint": self.fingerprint(payload.request),
+            "status": payload.status,
+            "content_type": payload.content_type,
+            "headers": self._redactor.mapping(headers),
+            "fetched_at": str(payload.fetched_at),
+            "sha": sha,
+            "parser": f"{self._connector.name} {self._connector.version}, groundswell {version('groundswell')}",
+        }
+        return self._state.land(self._connector.name, pull_key(pull), facts)
+
+    def _write(self, sha: str, body: bytes) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        place = self._folder / f"{sha}.gz"
+        if place.exists():
+            return
+        part = place.with_name(f".tmp-{os.getpid()}-{place.name}")
+        part.write_bytes(gzip.compress(body, 6, mtime=0))
+        fsync(part)
+        part.replace(place)
+        fsync(self._folder)
+
+    def read(self, landed: Landed) -> Payload:
+        """A payload as it was landed; OSError where its file is gone or damaged."""
+        asked = json.loads(landed.request)["asked"]
+        body = gzip.decompress((self._folder / f"{landed.sha}.gz").read_bytes())
+        return Payload(Request(**asked), body, landed.fetched_at, landed.status, landed.content_type)
