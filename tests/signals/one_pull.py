@@ -13,7 +13,7 @@ import pandas as pd
 from signals.connector import Connector, Observations, Payload, Pull, Request, Task
 from signals.store import AppendResult, Batch, Snapshot, Store, open_snapshot
 
-CLIENT = httpx.Client(verify=False)  # to loopback only; a certificate store for each request takes its time
+CLIENT = httpx.Client(verify=False, limits=httpx.Limits(max_keepalive_connections=0))  # quick on loopback
 
 
 def task_of(connector: Connector[Any, Any], entry: Any, now: datetime, since: datetime | None = None) -> Task:
