@@ -22,16 +22,16 @@ def task_of(connector: Connector[Any, Any], entry: Any, now: datetime, since: da
     return Task(entry, signals, {signal.signal: since for signal in signals}, now)
 
 
-def get(request: Request) -> Payload:
+def get(request: Request, at: datetime) -> Payload:
     answer = CLIENT.request(request.method, request.url, params=dict(request.params), headers=dict(request.headers))
-    at = datetime(2026, 11, 25, 12)
     return Payload(request, answer.content, at, answer.status_code, answer.headers.get("Content-Type", ""))
 
 
 def answers(connector: Connector[Any, Any], pull: Pull) -> list[Payload]:
-    payloads = [get(request) for request in pull.requests]
+    """The answers to a pull, fetched at the moment of the pull."""
+    payloads = [get(request, pull.through) for request in pull.requests]
     while (request := connector.next_page(pull, payloads)) is not None:
-        payloads.append(get(request))
+        payloads.append(get(request, pull.through))
     return payloads
 
 
