@@ -202,18 +202,18 @@ def _cadence(frequency: str) -> str | None:
 
 def _chart(payload: Payload, series: str) -> pd.DataFrame:
     """The two columns of a chart's file: date and value, NaN where there is none."""
-    rows = list(csv.reader(io.StringIO(payload.text())))
+    try:
+        rows = list(csv.reader(io.StringIO(payload.text()), strict=True))
+    except csv.Error as error:
+        raise Drift(f"a CSV file was expected ({error})") from error
     if not rows or len(rows[0]) != 2 or rows[0][1] != series:
         raise Drift(f"a table of two columns, the second called {series}, was expected", "header", rows[:1])
     cells = [row for row in rows[1:] if row]
     if any(len(row) != 2 for row in cells):
         raise Drift("two values a line were expected", found=next(row for row in cells if len(row) != 2))
-    frame = pd.DataFrame(cells, columns=["date", "value"], dtype="str")
-    try:
-        frame["date"] = pd.to_datetime(frame["date"], format="%Y-%m-%d")
-        frame["value"] = pd.to_numeric(frame["value"].mask(frame["value"].isin([".", ""]))).astype("float64")
-    except ValueError as error:
-        raise Drift(str(error).split(", at")[0], series) from error
+    texts = pd.DataFrame(cells, columns=["date", "value"], dtype="str")
+    date, value = fred_vintages.days(texts["date"], rows[0][0]), fred_vintages.numbers(texts["value"], series)
+    frame = pd.DataFrame({"date": date, "value": value})
     if frame["date"].duplicated().any():
         raise Drift("a date stands there twice", rows[0][0], frame.loc[frame["date"].duplicated(), "date"].iloc[0])
     return frame

@@ -56,7 +56,7 @@ def vintages(payloads: Sequence[Payload]) -> list[str]:
         if not all(isinstance(date, str) for date in page) or (not page and len(dates) < _count(payload)):
             raise Drift("dates were expected", "vintage_dates", page)
         dates += page
-    _days(pd.Series(dates, dtype="str"), "vintage_dates")
+    days(pd.Series(dates, dtype="str"), "vintage_dates")
     if dates != sorted(set(dates)):
         raise Drift("dates in order of time, each once, were expected", "vintage_dates", dates[:3])
     return dates
@@ -74,7 +74,7 @@ def read(payloads: Sequence[Payload], since: str) -> pd.DataFrame:
     if not frame["realtime_start"].isin(dates).all():
         strange = frame.loc[~frame["realtime_start"].isin(dates), "realtime_start"].iloc[0]
         raise Drift("no vintage has this date", "observations.realtime_start", strange)
-    frame["value"] = _numbers(frame["value"])
+    frame["value"] = numbers(frame["value"], "observations.value")
     # Where two spans meet both tell the same; the later one knows how it went on.
     frame = frame.drop_duplicates(["date", "realtime_start", "value"], keep="last")
     frame = frame.sort_values(["date", "realtime_start"])
@@ -83,9 +83,9 @@ def read(payloads: Sequence[Payload], since: str) -> pd.DataFrame:
     frame = pd.concat([frame[["date", "realtime_start", "value"]], _taken_back(frame, dates)])
     return pd.DataFrame(
         {
-            "date": _days(frame["date"], "observations.date"),
+            "date": days(frame["date"], "observations.date"),
             "value": frame["value"],
-            "known_at": _known_at(_days(frame["realtime_start"], "observations.realtime_start"), payloads),
+            "known_at": _known_at(days(frame["realtime_start"], "observations.realtime_start"), payloads),
         }
     ).reset_index(drop=True)
 
@@ -144,23 +144,27 @@ def _taken_back(frame: pd.DataFrame, dates: pd.Series) -> pd.DataFrame:
     return frame.loc[gone, ["date"]].assign(realtime_start=vintage[gone], value=np.nan)
 
 
-def _numbers(texts: pd.Series) -> pd.Series:
-    """Values, NaN for the "." of a missing one."""
+def numbers(texts: pd.Series, field: str) -> pd.Series:
+    """Values, NaN for the "." or the blank of a missing one; Drift for anything else that is no number."""
     try:
-        return pd.to_numeric(texts.mask(texts == ".")).astype("float64")
+        values = pd.to_numeric(texts.mask(texts.isin([".", ""]))).astype("float64")
     except ValueError as error:
-        raise Drift(str(error), "observations.value") from error
+        raise Drift(str(error).split(", at")[0], field) from error
+    if np.isinf(values).any():
+        raise Drift("a number that one can count with was expected", field, texts[np.isinf(values)].iloc[0])
+    return values
 
 
-def _days(texts: pd.Series, field: str) -> pd.Series:
+def days(texts: pd.Series, field: str) -> pd.Series:
+    """Dates as moments; Drift where one is written in another way."""
     try:
         return pd.to_datetime(texts, format="%Y-%m-%d").astype("datetime64[us]")
     except ValueError as error:
         raise Drift(f"dates such as 2026-11-25 were expected ({str(error).split(', at')[0]})", field) from error
 
 
-def _known_at(days: pd.Series, payloads: Sequence[Payload]) -> pd.Series:
+def _known_at(vintage: pd.Series, payloads: Sequence[Payload]) -> pd.Series:
     """The end of each day in St. Louis, in UTC; now where that is yet to come, for it has been seen."""
-    ends = (days + pd.Timedelta(days=1)).dt.tz_localize(_ZONE).dt.tz_convert("UTC").dt.tz_localize(None)
+    ends = (vintage + pd.Timedelta(days=1)).dt.tz_localize(_ZONE).dt.tz_convert("UTC").dt.tz_localize(None)
     now = pd.Timestamp(payloads[-1].fetched_at)
     return ends.mask(ends > now, now).astype("datetime64[us]")

@@ -33,7 +33,7 @@ from signals.connector import (
     observations,
 )
 from signals.dates import Dates, parse_dates
-from signals.numbers import parse_numbers
+from signals.numbers import LIMIT, parse_numbers
 from signals.periods import spans
 from signals.prepared import LONGEST_LAG, read_known_at, refuse_missing
 from signals.refused import ImportRefused
@@ -235,17 +235,23 @@ def _records(entry: HttpTableEntry, body: Any) -> pd.DataFrame:
     """The records as a table of the columns that are wanted; a record may lack some, but not all records one."""
     for key in entry.records.split(".") if entry.records else ():
         if not isinstance(body, dict) or key not in body:
-            raise Drift("there is no such key on the way to the records", key, list(body) if body else body)
+            found = list(body) if isinstance(body, dict) else body
+            raise Drift("there is no such key on the way to the records", key, found)
         body = body[key]
     if not isinstance(body, list) or not body or not all(isinstance(record, dict) for record in body):
         raise Drift("a list of records was expected", entry.records or "answer", body)
     names = [name for name in dict.fromkeys([entry.date, *entry.values, entry.signal, entry.known_at]) if name]
     columns = {name: [record.get(name) for record in body] for name in names if any(name in row for row in body)}
     for name, values in columns.items():
-        strange = next((value for value in values if not isinstance(value, _PLAIN)), None)
+        strange = next((value for value in values if not _is_plain(value)), None)
         if strange is not None:
             raise Drift("texts, numbers or null were expected", name, strange)
     return pd.DataFrame(columns)
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value can stand in a column; whole numbers beyond the limit fit into none."""
+    return isinstance(value, _PLAIN) and not (isinstance(value, int) and abs(value) > LIMIT)
 
 
 HttpTable.examples = (

@@ -34,6 +34,7 @@ from signals.connector import (
     Task,
     observations,
 )
+from signals.numbers import LIMIT
 
 ARCHIVE = datetime(2024, 3, 14)  # the first run of ecmwf_ifs that the source keeps
 RUNS = 14  # that are stored in one transaction
@@ -268,9 +269,14 @@ def _values(hourly: Mapping[str, Any], units: Mapping[str, Any], name: str, size
         raise Drift(f"a list of {size} values was expected", field, values)
     if units.get(name) != _UNITS[name]:
         raise Drift(f"the unit {_UNITS[name]} was expected", f"hourly_units.{name}", units.get(name))
-    if not all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values):
-        raise Drift("numbers or null were expected", field, values[:3])
+    strange = next((value for value in values if value is not None and not _is_number(value)), None)
+    if strange is not None:
+        raise Drift("numbers or null were expected", field, strange)
     return np.array(values, dtype="float64")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LIMIT
 
 
 def _daily(values: pd.Series, hourly: str, statistic: str, zone: ZoneInfo) -> pd.Series:

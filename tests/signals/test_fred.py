@@ -1,5 +1,6 @@
 import json
 import random
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -13,6 +14,7 @@ from signals.connectors import fred_vintages
 from signals.connectors.fred import Fred, FredEntry, FredSettings
 from tests.fakes import fred as fake
 from tests.fakes.server import PAGE, serving
+from tests.signals import broken
 from tests.signals.one_pull import answers, parsed, stored, task_of
 
 NOW = datetime(2026, 11, 25, 12)
@@ -215,7 +217,7 @@ def test_a_chart_of_another_shape_is_drift(body):
         connector.parse(pull, [Payload(pull.requests[0], body, NOW)])
 
 
-def broken(body, path, value):
+def with_change(body, path, value):
     """The answer with one thing changed: `value` put at `path`, or taken out."""
     changed = json.loads(json.dumps(body))
     place = changed
@@ -258,7 +260,7 @@ def test_an_answer_of_another_shape_is_drift(source, which, path, value):
     connector = connector_of(source[1])
     pull = next(iter(connector.plan(task(connector))))
     payloads = answers(connector, pull)
-    body = broken(payloads[which].json(), path, value)
+    body = with_change(payloads[which].json(), path, value)
     payloads[which] = replace(payloads[which], body=json.dumps(body).encode())
     with pytest.raises(Drift):
         connector.parse(pull, payloads)
@@ -273,6 +275,17 @@ def test_a_page_in_place_of_an_answer_is_drift(source, which, body):
     payloads[which] = replace(payloads[which], body=body)
     with pytest.raises(Drift):
         connector.parse(pull, payloads)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_whatever_is_wrong_with_an_answer_it_is_drift_or_read(source, which):
+    connector = connector_of(source[1])
+    pull = next(iter(connector.plan(task(connector))))
+    payloads = answers(connector, pull)
+    for body in broken.bodies(payloads[which].json(), 150):
+        changed = [*payloads[:which], replace(payloads[which], body=body), *payloads[which + 1 :]]
+        with suppress(Drift):
+            assert not np.isinf(connector.parse(pull, changed).frame["value"]).any()
 
 
 def test_a_list_that_promises_more_than_it_holds_is_not_asked_for_ever(source):

@@ -1,6 +1,8 @@
 import io
+from contextlib import suppress
 from datetime import datetime
 
+import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
@@ -10,6 +12,7 @@ from signals.connectors.http_table import HttpTable, HttpTableEntry, HttpTableSe
 from tests.fakes.http_table import HttpTable as FakeTable
 from tests.fakes.http_table import csv
 from tests.fakes.server import PAGE, Answer, serving
+from tests.signals import broken
 from tests.signals.one_pull import answers, parsed, stored, task_of
 
 NOW = datetime(2026, 11, 25, 12)
@@ -145,6 +148,15 @@ def test_a_token_that_cannot_be_sent_safely_is_refused(token, url, message):
 def test_an_answer_of_another_shape_is_drift(answer, more, message):
     with pytest.raises(Drift, match=message):
         read(answer, **more)
+
+
+def test_whatever_is_wrong_with_records_it_is_drift_or_read():
+    rows = [{"week": f"2026-10-{day:02d}", "visitors": day / 3} for day in (4, 11, 18)]
+    entry = entry_of("https://example.com/t.json", records="rows")
+    pull = next(iter(CONNECTOR.plan(task_of(CONNECTOR, entry, NOW))))
+    for body in broken.bodies({"rows": rows}, 200):
+        with suppress(Drift):
+            assert not np.isinf(CONNECTOR.parse(pull, [Payload(pull.requests[0], body, NOW)]).frame["value"]).any()
 
 
 @pytest.mark.parametrize(

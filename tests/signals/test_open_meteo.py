@@ -1,3 +1,4 @@
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -16,6 +17,7 @@ from signals.connectors.open_meteo import RUNS, OpenMeteo, OpenMeteoEntry, OpenM
 from signals.store import Batch, open_snapshot, submit
 from tests.fakes import open_meteo as fake
 from tests.fakes.server import PAGE, serving
+from tests.signals import broken
 from tests.signals.one_pull import parsed, stored, task_of
 
 NOW = datetime(2026, 11, 23, 12)
@@ -146,6 +148,14 @@ def test_an_answer_of_another_shape_is_drift(source, body):
     payload = Payload(pull.requests[-1], content, NOW)
     with pytest.raises(Drift):
         connector.parse(pull, [payload])
+
+
+def test_whatever_is_wrong_with_an_answer_it_is_drift_or_read(source):
+    connector = connector_of(source[1])
+    pull = list(connector.plan(lately(connector, entry_of(), days=0)))[-1]
+    for body in broken.bodies(BODY, 200):
+        with suppress(Drift):
+            assert np.isfinite(connector.parse(pull, [Payload(pull.requests[-1], body, NOW)]).frame["value"]).all()
 
 
 def test_more_fields_than_before_are_no_drift(source):
