@@ -109,7 +109,9 @@ class OpenMeteoEntry(Entry):
     places: tuple[Place, ...] = Field(min_length=1, description="name, latitude, longitude, timezone, country of each")
     variables: tuple[str, ...] = Field(min_length=1, description="hourly variable and statistic of the day")
     model: str = Field("ecmwf_ifs", pattern=r"^[a-z0-9_]+$", description="the weather model whose runs are read")
-    days: int = Field(14, ge=2, le=16, description="days ahead that each run is read; over 14 a request counts as more than one")
+    days: int = Field(
+        14, ge=2, le=16, description="days ahead that each run is read; over 14 a request counts as more than one"
+    )
 
     @field_validator("variables")
     @classmethod
