@@ -151,9 +151,12 @@ def read_table(source: Source) -> Table:
         raise ImportRefused(
             f"cannot read {str(path)!r}: {error.strerror}", value=str(path), remedy="Give the path of a readable file"
         ) from error
-    if raw[:4] == b"PAR1":
-        return _from_parquet(raw, path)
-    return _from_csv(raw, path.name)
+    return read_bytes(raw, path.name)
+
+
+def read_bytes(raw: bytes, name: str) -> Table:
+    """Read what a CSV or Parquet file called `name` holds; raises ImportRefused as `read_table` does."""
+    return _from_parquet(raw, name) if raw[:4] == b"PAR1" else _from_csv(raw, name)
 
 
 def from_arrow(data: pa.Table, name: str) -> Table:
@@ -185,16 +188,16 @@ def _frame_column(series: pd.Series, name: str) -> pa.Array:
         ) from error
 
 
-def _from_parquet(raw: bytes, path: Path) -> Table:
+def _from_parquet(raw: bytes, name: str) -> Table:
     try:
         data = pq.read_table(pa.BufferReader(raw))
         data.validate(full=True)
     except (pa.ArrowException, OSError) as error:  # Arrow tells of damaged pages by OSError
         raise ImportRefused(
-            f"{path.name} begins like a Parquet file but cannot be read: {error}", remedy="Write the file again"
+            f"{name} begins like a Parquet file but cannot be read: {error}", remedy="Write the file again"
         ) from error
-    _check_header(list(data.column_names), path.name, None)
-    return _with_rows(Table(data, path.name, unit="row"))
+    _check_header(list(data.column_names), name, None)
+    return _with_rows(Table(data, name, unit="row"))
 
 
 def _from_csv(raw: bytes, name: str) -> Table:
