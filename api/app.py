@@ -16,7 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from api import errors
 from api.middleware import BodyLimit, RequestId
 from api.models import ProblemDetails
-from api.routes import categories, forecasts, health, signals
+from api.routes import categories, forecasts, health, signals, sources
 from api.settings import Settings
 from api.snapshots import Snapshots
 
@@ -47,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestId)
     errors.install(app)
-    for noun in (forecasts, categories, signals, health):
+    for noun in (forecasts, categories, signals, sources, health):
         app.include_router(noun.router)
     _add_docs(app)
     _document_problems(app)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from api.commands import forecasts, imports, listings, running, sales
+from api.commands import forecasts, imports, listings, running, sales, signals
 from api.commands.common import Failed, Home, Misused, take_home
 
 HOME_HELP = "Directory of the store; default: GROUNDSWELL_HOME or data/home."
@@ -33,23 +33,26 @@ def _expected() -> tuple[type[Exception], ...]:
     from api.settings import SettingError
     from forecast import ForecastError
     from signals.batch import BatchRefused
+    from signals.connector import ConfigError
     from signals.refused import ImportRefused
+    from signals.runner import SourceBusy
     from signals.schema import SchemaMismatch
     from signals.store import DiskFull, PublishFailed, StoreBusy, StoreDamaged, StoreEmpty, UnknownCategory
 
-    refusals = (ForecastError, ImportRefused, BatchRefused, SettingError, ServeError, UnknownCategory)
-    store = (DiskFull, PublishFailed, StoreBusy, StoreDamaged, StoreEmpty, SchemaMismatch)
+    refusals = (ForecastError, ImportRefused, BatchRefused, SettingError, ConfigError, ServeError, UnknownCategory)
+    store = (DiskFull, PublishFailed, SourceBusy, StoreBusy, StoreDamaged, StoreEmpty, SchemaMismatch)
     return (*refusals, *store, OSError, duckdb.IOException)
 
 
 def _told(error: Exception) -> Failed:
     from api.settings import SettingError
     from forecast import OptionError
+    from signals.connector import ConfigError
 
     if isinstance(error, OSError) and error.strerror:
         return Failed(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
     text = " ".join(str(error).split())
-    return Misused(text) if isinstance(error, (SettingError, OptionError)) else Failed(text)
+    return Misused(text) if isinstance(error, (SettingError, ConfigError, OptionError)) else Failed(text)
 
 
 @click.group(
@@ -72,15 +75,19 @@ def cli(ctx: click.Context) -> None:
 def _add(group: click.Group, command: click.Command) -> None:
     """Add a command, with `--home` after it as well as before it."""
     group.add_command(command)
-    for leaf in command.commands.values() if isinstance(command, click.Group) else [command]:
+    leaves = list(command.commands.values()) if isinstance(command, click.Group) else []
+    if not leaves or (isinstance(command, click.Group) and command.invoke_without_command):
+        leaves.append(command)
+    for leaf in leaves:
         if not any(parameter.name == "home" for parameter in leaf.params):
             leaf.params.append(
                 click.Option(["--home"], type=Home(), expose_value=False, callback=take_home, help=HOME_HELP)
             )
 
 
-for command in (*imports.COMMANDS, *sales.COMMANDS, *forecasts.COMMANDS, *listings.COMMANDS, *running.COMMANDS):
-    _add(cli, command)
+for noun in (imports, sales, signals, forecasts, listings, running):
+    for command in noun.COMMANDS:
+        _add(cli, command)
 
 
 def main() -> None:

@@ -291,6 +291,30 @@ class SignalPage(Page):
     items: list[StoredSignal]
 
 
+class Source(Answer):
+    """One outside source that signals are pulled from."""
+
+    connector: str
+    title: str
+    state: str = Field(description="ok, never, late, degraded, closed, off or unused")
+    message: str = Field(description="what a person should know or do; empty where nothing")
+    entries: int = Field(description="[[signals]] tables that name it")
+    signals: int
+    last: dt.datetime | None = Field(description="end of the newest period that is over, of the signal that lags most")
+    age_days: float | None = Field(description="days since then")
+    succeeded: dt.datetime | None = Field(description="when all of it was last pulled")
+    next_due: dt.datetime | None = Field(description="when `serve` pulls it next; null: at once, or never")
+    quarantined: int = Field(description="answers that could not be read and were set aside")
+    closed_until: dt.datetime | None = Field(description="it is left alone until then, after failures")
+    licence: str
+
+
+class SourceList(Answer):
+    """Sources, by name."""
+
+    items: list[Source]
+
+
 class Health(Answer):
     """A probe's answer."""
 

@@ -117,17 +117,21 @@ def serve(settings: Settings, *, without_auth: bool = False) -> None:
         signal.signal(number, lambda *_: stop.set())
     with _bind(settings.host, settings.port) as listener:
         ingest = Child("ingest", _ingest, settings, (PATIENCE_SECONDS,))
+        puller = Child("puller", _pull, settings)
         workers = [Child(f"api-{i + 1}", _work, settings, (listener,)) for i in range(settings.workers)]
         try:
             _start(ingest, workers, stop)
+            pullers = [puller] if settings.pull_check_seconds and not stop.is_set() else []
+            for child in pullers:
+                child.start()
             ingest.extra = (math.inf,)  # the home is ours: started again, it waits for imports that came in between
             if not stop.is_set():
                 log.info("serving http://%s:%d/docs, home %s", settings.host, settings.port, settings.home)
             while not stop.wait(0.2):
-                for child in (ingest, *workers):
+                for child in (ingest, *pullers, *workers):
                     child.watch()
         finally:
-            _stop(ingest, workers, settings.shutdown_seconds)
+            _stop(ingest, [*workers, puller], settings.shutdown_seconds)
     log.info("stopped")
 
 
@@ -150,7 +154,7 @@ def _start(ingest: Child, workers: list[Child], stop: threading.Event) -> None:
 
 
 def _stop(ingest: Child, workers: list[Child], seconds: float) -> None:
-    """Requests end first, then the ingest process, which publishes what it still has."""
+    """Requests and pulls end first, then the ingest process, which publishes what it still has."""
     for worker in workers:
         worker.ask_to_end()
     for worker in workers:
@@ -228,6 +232,16 @@ def _work(settings: Settings, report: Connection, listener: socket.socket) -> No
     Server(config).run(sockets=[listener])
 
 
+def _pull(settings: Settings, report: Connection) -> None:
+    from api.puller import run_puller
+
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    _as_child(settings)
+    report.send(READY)
+    run_puller(settings.home, settings.pull_check_seconds, stop)
+
+
 def _as_child(settings: Settings) -> None:
     """What every child does: log as the others do, leave Ctrl-C to the parent, end when the parent has died."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -250,5 +264,9 @@ def log_config(level: str) -> dict[str, Any]:
         "formatters": {"line": {"format": "%(asctime)s %(levelname)-7s %(processName)s %(message)s"}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
-        "loggers": {"uvicorn": {"propagate": True}, "uvicorn.access": {"propagate": True}},
+        "loggers": {
+            "uvicorn": {"propagate": True},
+            "uvicorn.access": {"propagate": True},
+            "httpx": {"level": "WARNING"},  # at info it writes whole addresses, keys included
+        },
     }

@@ -66,6 +66,12 @@ class Settings(BaseSettings):
     publish_seconds: float = Field(
         5.0, ge=0.1, le=3600, description="imports are published at most once in so many seconds"
     )
+    pull_check_seconds: float = Field(
+        60.0,
+        ge=0,
+        le=86_400,
+        description="`serve` looks for sources that are due each so many seconds; 0: it pulls none",
+    )
     shutdown_seconds: int = Field(30, ge=1, le=3600, description="time that running requests get when `serve` stops")
     max_body_bytes: int = Field(5_000_000, ge=1_000, le=1_000_000_000, description="largest request body")
     max_horizon: int = Field(400, ge=1, le=400, description="longest horizon of one request, in periods")
@@ -187,7 +193,12 @@ def allowed_values(name: str) -> str:
 
 def _ignored_variables() -> tuple[str, ...]:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    return tuple(sorted(name for name in os.environ if name.startswith(PREFIX) and name.upper() not in known))
+    unknown = [name for name in os.environ if name.startswith(PREFIX) and name.upper() not in known]
+    if not unknown:
+        return ()
+    from signals.config import secret_variables  # loads every connector, which takes a moment
+
+    return tuple(sorted(name for name in unknown if name not in secret_variables()))
 
 
 def _short(value: object) -> str:

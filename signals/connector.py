@@ -274,6 +274,7 @@ class Connector(ABC, Generic[S, E]):
         """Get one answer; for sources that must ask for a token first. `get` is the runner's polite transport."""
         return get(request)
 
-    def suggest(self, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:  # noqa: ARG002
+    @classmethod
+    def suggest(cls, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:  # noqa: ARG003
         """Entries that may serve a category, for `groundswell signals suggest`."""
         return iter(())

@@ -44,9 +44,10 @@ class Landing:
         body = self._redactor.body(payload.body)
         sha = hashlib.sha256(body).hexdigest()
         self._write(sha, body)
-        pulled = json.dumps({"through": str(pull.through), "context": dict(pull.context)}, ensure_ascii=False)
+        seconds = pull.recall.total_seconds()
+        pulled = {"through": str(pull.through), "context": dict(pull.context), "recall": seconds}
         facts = {
-            "request": json.dumps({"asked": json.loads(self._asked(payload.request)), "pull": json.loads(pulled)}),
+            "request": json.dumps({"asked": json.loads(self._asked(payload.request)), "pull": pulled}),
             "fingerprint": self.fingerprint(payload.request),
             "status": payload.status,
             "content_type": payload.content_type,

@@ -66,7 +66,7 @@ class PullState:
     def __init__(self, home: Path) -> None:
         self._path = home / "state" / "pull.sqlite"
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._opened() as connection:
+        with closing(sqlite3.connect(self._path, timeout=30, isolation_level=None)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(_TABLES)
 

@@ -148,3 +148,15 @@ def one_format(*, as_json: bool, as_csv: bool) -> None:
     """Refuse to write JSON and CSV at once."""
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
+
+
+def records(frame: Any) -> list[dict[str, Any]]:
+    """The rows of a frame with None for whatever is missing."""
+    return [
+        {str(key): None if value != value else value for key, value in row.items()} for row in frame.to_dict("records")
+    ]
+
+
+def day(value: Any) -> str | None:
+    """A day in ISO 8601, None for none."""
+    return None if value is None else f"{value:%Y-%m-%d}"

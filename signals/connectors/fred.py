@@ -154,7 +154,8 @@ class Fred(Connector[FredSettings, FredEntry]):
         url = self.settings.base_url
         return Request(f"{url}/series", params), fred_vintages.listing(url, params)
 
-    def suggest(self, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:
+    @classmethod
+    def suggest(cls, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:
         """Where sales are made in the United States: retail sales of the trade, of all trades, and the mood."""
         if category.calendar != "US":
             return

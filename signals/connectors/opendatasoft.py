@@ -124,7 +124,8 @@ class Opendatasoft(Connector[OpendatasoftSettings, OpendatasoftEntry]):
         rows = [_row(found, entry) for found in objects(export, "export")]
         return combine(self.name, entry, pull, rows, number(counted, "total_count"))
 
-    def suggest(self, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:
+    @classmethod
+    def suggest(cls, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:
         """People in the streets of Melbourne."""
         if category.calendar == "AU":
             yield {"preset": "melbourne_pedestrians"}

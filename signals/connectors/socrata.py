@@ -164,7 +164,8 @@ class Socrata(Connector[SocrataSettings, SocrataEntry]):
             raise Drift("the number of all records is not one number", "gs_records", totals)
         return combine(self.name, entry, pull, rows, totals[0])
 
-    def suggest(self, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:
+    @classmethod
+    def suggest(cls, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:
         """Travel in the United States and in its largest city."""
         if category.calendar == "US":
             yield {"preset": "us_bts"}

@@ -120,7 +120,8 @@ class Tsa(Connector[TsaSettings, TsaEntry]):
             raise Drift("a day after those asked for", "Date", max(late))
         return observations(SIGNAL, sorted(days), [days[day] for day in sorted(days)])
 
-    def suggest(self, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:
+    @classmethod
+    def suggest(cls, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:
         """For whatever is sold in the United States."""
         if category.calendar == "US":
             yield {}
