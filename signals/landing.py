@@ -39,7 +39,7 @@ class Landing:
         )  # fmt: skip
         return json.dumps(asdict(plain), sort_keys=True, ensure_ascii=False)
 
-    def keep(self, pull: Pull, payload: Payload, headers: dict[str, str]) -> int:
+    def keep(self, run: str, pull: Pull, payload: Payload, headers: dict[str, str]) -> int:
         """Put a payload on disk; its number. It is safe when this returns."""
         body = self._redactor.body(payload.body)
         sha = hashlib.sha256(body).hexdigest()
@@ -56,7 +56,7 @@ class Landing:
             "sha": sha,
             "parser": f"{self._connector.name} {self._connector.version}, groundswell {version('groundswell')}",
         }
-        return self._state.land(self._connector.name, pull_key(pull), facts)
+        return self._state.land(run, self._connector.name, pull_key(pull), facts)
 
     def _write(self, sha: str, body: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS source (
 CREATE TABLE IF NOT EXISTS entry (
     entry TEXT PRIMARY KEY, connector TEXT NOT NULL, attempted TEXT, succeeded TEXT, error TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS payload (
-    id INTEGER PRIMARY KEY, connector TEXT NOT NULL, pull TEXT NOT NULL, request TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, run TEXT NOT NULL, connector TEXT NOT NULL, pull TEXT NOT NULL, request TEXT NOT NULL,
     fingerprint TEXT NOT NULL, status INTEGER NOT NULL, content_type TEXT NOT NULL, headers TEXT NOT NULL,
     fetched_at TEXT NOT NULL, sha TEXT NOT NULL, parser TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS payload_of_pull ON payload (connector, pull, fetched_at);
@@ -42,9 +42,10 @@ class EntryState:
 
 @dataclass(frozen=True)
 class Landed:
-    """One payload that was landed; `pull` says to which pull it belongs, `state` is landed, stored or set aside."""
+    """One payload that was landed. `run` is one making of the pull `pull`; `state` is landed, stored or set aside."""
 
     id: int
+    run: str
     connector: str
     pull: str
     request: str
@@ -57,7 +58,7 @@ class Landed:
     reason: str
 
 
-_COLUMNS = "id, connector, pull, request, fingerprint, status, content_type, fetched_at, sha, state, reason"
+_COLUMNS = "id, run, connector, pull, request, fingerprint, status, content_type, fetched_at, sha, state, reason"
 
 
 class PullState:
@@ -137,18 +138,23 @@ class PullState:
                 },
             )
 
-    def land(self, connector: str, pull: str, facts: Mapping[str, Any]) -> int:
+    def land(self, run: str, connector: str, pull: str, facts: Mapping[str, Any]) -> int:
         """Note a payload whose body is safe on disk; its number."""
         with self._opened() as connection:
             cursor = connection.execute(
-                """INSERT INTO payload (connector, pull, request, fingerprint, status, content_type, headers,
+                """INSERT INTO payload (run, connector, pull, request, fingerprint, status, content_type, headers,
                                         fetched_at, sha, parser, state, reason)
-                   VALUES ($connector, $pull, $request, $fingerprint, $status, $content_type, $headers, $fetched_at,
+                   VALUES ($run, $connector, $pull, $request, $fingerprint, $status, $content_type, $headers, $fetched_at,
                            $sha, $parser, 'landed', '')""",
-                {"connector": connector, "pull": pull, **facts, "headers": json.dumps(facts["headers"])},
+                {"run": run, "connector": connector, "pull": pull, **facts, "headers": json.dumps(facts["headers"])},
             )
             assert cursor.lastrowid is not None
             return cursor.lastrowid
+
+    def adopt(self, number: int, run: str) -> None:
+        """Let a payload that a killed run had landed belong to another one."""
+        with self._opened() as connection:
+            connection.execute("UPDATE payload SET run = ? WHERE id = ?", [run, number])
 
     def mark(self, ids: list[int], state: str, reason: str = "") -> None:
         """Say what became of payloads: stored, or set aside with the reason."""

@@ -48,12 +48,8 @@ def reparse(home: Path, connector: str, *, progress: Progress | None = None, wai
     landing = Landing(home, state, config.connectors[connector], config.redactor)
     wanted = [one for one in config.wanted if one.connector.name == connector]
     with only_one(home, connector):
-        groups = [list(group) for _, group in groupby(state.landed(connector), key=_pull_of)]
+        groups = [list(group) for _, group in groupby(state.landed(connector), key=lambda one: one.run)]
         return _Rereader(home, landing, state, wanted).read(groups, progress, wait)
-
-
-def _pull_of(landed: Landed) -> tuple[str, str]:
-    return landed.pull, json.dumps(json.loads(landed.request)["pull"], sort_keys=True)
 
 
 class _Rereader:

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import secrets
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -260,17 +261,18 @@ class _Source:
         kept = {key: one for key, one in kept.items() if one.state == "landed"}
         payloads: list[Payload] = []
         numbers: list[int] = []
-        fetched = 0
+        run, fetched = secrets.token_hex(8), 0
         waiting = list(pull.requests)
         while waiting:
             request = waiting.pop(0)
             landed = kept.get(self.landing.fingerprint(request))
             if landed is not None:
                 payload, number = replace(self.landing.read(landed), request=request), landed.id
+                state.adopt(number, run)
             else:
                 if stop.is_set() and payloads:
                     raise _Stopped
-                payload, number = self._fetch(pull, request)
+                payload, number = self._fetch(run, pull, request)
                 fetched += 1
             payloads.append(payload)
             numbers.append(number)
@@ -279,9 +281,9 @@ class _Source:
                 waiting = [] if more is None else [more]
         return payloads, numbers, fetched
 
-    def _fetch(self, pull: Pull, request: Request) -> tuple[Payload, int]:
+    def _fetch(self, run: str, pull: Pull, request: Request) -> tuple[Payload, int]:
         payload = self.connector.fetch(request, self.transport.get)
-        return payload, self.landing.keep(pull, payload, self.transport.headers)
+        return payload, self.landing.keep(run, pull, payload, self.transport.headers)
 
     def _following(self, pull: Pull, payloads: list[Payload], numbers: list[int], state: PullState) -> Request | None:
         try:

@@ -203,6 +203,8 @@ def _cadence(frequency: str) -> str | None:
 
 def _chart(payload: Payload, series: str) -> pd.DataFrame:
     """The two columns of a chart's file: date and value, NaN where there is none."""
+    if not payload.body.endswith(b"\n"):
+        raise Drift("the file breaks off in the middle of a line", found=payload.text()[-60:])
     try:
         rows = list(csv.reader(io.StringIO(payload.text()), strict=True))
     except csv.Error as error:
@@ -256,6 +258,7 @@ Fred.examples = (
     Example(
         entry={"series": ["ICSA"], "cadence": "W-SAT"},
         answers=(b"observation_date,ICSA\n2026-10-31,229000\n2026-11-07,.\n2026-11-14,227000\n",),
+        settings={"api_key": None},
         content_type="text/csv",
     ),
     Example(entry={"series": ["RSXFS"]}, answers=_bodies(), settings={"api_key": "0123456789abcdef" * 2}),
