@@ -144,8 +144,8 @@ class PullState:
             cursor = connection.execute(
                 """INSERT INTO payload (run, connector, pull, request, fingerprint, status, content_type, headers,
                                         fetched_at, sha, parser, state, reason)
-                   VALUES ($run, $connector, $pull, $request, $fingerprint, $status, $content_type, $headers, $fetched_at,
-                           $sha, $parser, 'landed', '')""",
+                   VALUES ($run, $connector, $pull, $request, $fingerprint, $status, $content_type, $headers,
+                           $fetched_at, $sha, $parser, 'landed', '')""",
                 {"run": run, "connector": connector, "pull": pull, **facts, "headers": json.dumps(facts["headers"])},
             )
             assert cursor.lastrowid is not None

@@ -124,6 +124,9 @@ def shape(value: Any) -> Any:
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     home = tmp_path_factory.mktemp("docs")
     load_demo(home)
+    (home / "groundswell.toml").write_text(
+        '[[signals]]\nconnector = "holidays"\ncountries = ["US"]\n', encoding="utf-8"
+    )
     with TestClient(create_app(Settings(home=home)), base_url="http://localhost:8000") as client:
         (home / "ingest.heartbeat").touch()  # as the ingest process of `serve` does
         yield client
