@@ -82,7 +82,7 @@ def test_a_full_disk_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Store, "publish", publish)
     with ingesting(tmp_path) as ready:
         wait_for(lambda: trouble(tmp_path) == "no space is left")
-        assert ready.is_set()
+        wait_for(ready.is_set)
         full.clear()
         wait_for(lambda: trouble(tmp_path) == "")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr
 
 from signals.connector import (
     About,
+    CategoryFacts,
     Connector,
     ConnectorSettings,
     Drift,
@@ -57,6 +58,11 @@ class Counter(Connector[CounterSettings, CounterEntry]):
             raise Drift("no such field", "days")
         more = {"records": answer["records"]} if "records" in answer else {}
         return observations(pull.signals[0], list(answer["days"]), list(answer["days"].values()), **more)
+
+    @classmethod
+    def suggest(cls, category: CategoryFacts) -> Iterator[dict[str, Any]]:
+        if category.words:
+            yield {"things": list(category.words)}
 
 
 class Things:
