@@ -24,7 +24,8 @@ from signals.connector import Connector, Payload, Policy, Request
 from signals.pull_state import PullState, moment_at
 from signals.redact import Redactor
 
-logger = logging.getLogger(__name__)
+# Without a handler Python writes each retry that stamina tells of to stderr; those who set up logging still get them.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 AGENT = f"groundswell/{version('groundswell')}"
 LONGEST_WAIT = 60.0  # a source that wants a longer pause is left alone until it is over

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime, timedelta
+from importlib.metadata import EntryPoint
 from typing import Any
+from unittest.mock import patch
 
 from pydantic import Field, SecretStr
 
+from signals import config
 from signals.connector import (
+    GROUP,
     About,
     CategoryFacts,
     Connector,
@@ -78,3 +84,13 @@ class Things:
         begin, thing = date.fromisoformat(asked.query["from"]), asked.path.strip("/")
         days = [begin + timedelta(days=i) for i in range((self.now.date() - begin).days)]
         return Answer({"days": {str(day): self.value(thing, day) for day in days}, **self.more})
+
+
+@contextmanager
+def installed(**policy: Any) -> Iterator[None]:
+    """Let the connector be found as a plug-in is, with another policy."""
+    point = EntryPoint("counter", "tests.fakes.counter:Counter", GROUP)
+    with patch.object(config, "_points", lambda: {"counter": point}), patch.object(
+        Counter, "policy", replace(Counter.policy, **policy)
+    ):  # fmt: skip
+        yield

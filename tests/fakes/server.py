@@ -101,6 +101,7 @@ def serving(source: Source, faults: Faults | None = None) -> Iterator[Fake]:
     fake = Fake("", [], faults or Faults())
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(source, fake))
     server.daemon_threads = True
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that leave early are part of the play
     fake.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
