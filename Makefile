@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# In an environment of their own, for they want other versions of pandas or bring a package called pytrends.
+PEERS := pytrends-next==0.1.0 gdeltdoc==1.12.0 mwviews==0.2.1 pageviewapi==0.5.0 fredapi==0.5.2 Mastodon.py==2.3.3
 
-.PHONY: help setup demo serve test test-heavy lint format bench clean
+.PHONY: help setup demo serve test test-heavy peers lint format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -28,6 +30,13 @@ serve: $(VENV)/.installed ## serve the API on http://127.0.0.1:8000/docs
 
 test: $(VENV)/.installed-dev ## the quick tests (under 5 minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not heavy"
+
+peers: .venv-peers/.installed ## independent clients that prove the fakes of the sources faithful, in .venv-peers
+
+.venv-peers/.installed: Makefile
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check $(PEERS)
+	@touch $@
 
 test-heavy: $(VENV)/.installed-dev ## the slow tests: real servers, kills, a browser, real data
 	$(BIN)/python -m pytest -m heavy

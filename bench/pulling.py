@@ -1,7 +1,8 @@
 """Measure pulling: `python -m bench.pulling` pulls 500 series from a fake with faults, and kills pulls as readers read.
 
 Checked, not only timed: every value is there once, the source is not asked more often than its limit allows, and no
-reader sees an error, a torn state or an older one after a newer. Takes about three minutes; `--kills 5 --series 50` is quick.
+reader sees an error, a torn state or an older one after a newer. Takes about three minutes; less with `--kills 5
+--series 50`.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def check(home: Path, things: Things, series: int) -> None:
     assert list(frame["value"]) == truth, "a value differs from the source's"
 
 
-def gaps(fake: Fake) -> np.ndarray:  # type: ignore[type-arg]
+def gaps(fake: Fake) -> np.ndarray:
     """Seconds between requests as the source saw them."""
     return np.diff(sorted(asked.at for asked in fake.asked))
 
