@@ -26,7 +26,7 @@ from signals.store import StoreEmpty, open_snapshot
 from tests.fakes.counter import Things, installed
 from tests.fakes.server import Fake, Faults, serving
 
-INTERVAL = 0.02  # seconds between two requests
+INTERVAL = 0.1  # seconds between two requests
 FAULTS = 0.05
 NOW = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
 DAYS = 30
@@ -96,7 +96,7 @@ def measure_kills(series: int, kills: int) -> None:
                 assert pull.stdout is not None
                 pull.stdout.readline()  # it has begun
                 try:
-                    pull.wait(chance.uniform(0.0, 2.0))
+                    pull.wait(chance.uniform(0.2, 5.0))
                 except subprocess.TimeoutExpired:
                     pull.kill()
                     killed += 1
@@ -170,7 +170,7 @@ def main() -> None:
             return
         print(machine())
         measure_pull(given.series)
-        measure_kills(min(given.series, 100), given.kills)
+        measure_kills(min(given.series, 40), given.kills)
 
 
 if __name__ == "__main__":
