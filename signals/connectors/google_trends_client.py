@@ -9,8 +9,8 @@ from typing import Any
 from pytrends.request import BASE_TRENDS_URL, TrendReq
 
 from signals.connector import Drift, Get, Payload, Request
+from signals.connectors.google_trends_series import unprefixed
 
-PREFIX = ")]}'"  # before the JSON, sometimes with a comma
 TOKENS, TIMELINE = TrendReq.GENERAL_URL, TrendReq.INTEREST_OVER_TIME_URL
 
 
@@ -60,13 +60,3 @@ def _widgets(payload: Payload) -> dict[str, Any]:
     if not lines or not isinstance(lines[0].get("request"), dict) or not isinstance(lines[0].get("token"), str):
         raise Drift("a widget TIMESERIES with request and token was expected", "widgets", json.dumps(widgets)[:200])
     return {"widgets": lines}
-
-
-def unprefixed(payload: Payload) -> Any:
-    """The JSON behind the characters that keep it from being run as a script; Drift where there is none."""
-    if payload.status != 200:
-        raise Drift(f"status {payload.status} in place of an answer", found=payload.body[:100])
-    text = payload.text()
-    if text.startswith(PREFIX):
-        text = text.removeprefix(PREFIX).removeprefix(",")
-    return replace(payload, body=text.encode()).json()

@@ -145,7 +145,9 @@ class GoogleTrends:
         starts, expected = self._expected(request)
         rows = sample(expected * self.volume, self._rng)
         step = STEP.get(request["resolution"], 28)
-        line = [self._bucket(start, step, [(row[i], texts[i]) for row, texts in rows]) for i, start in enumerate(starts)]
+        line = [
+            self._bucket(start, step, [(row[i], texts[i]) for row, texts in rows]) for i, start in enumerate(starts)
+        ]
         averages = [int(round(float(row.mean()))) for row, _ in rows]
         return _prefixed(b")]}',\n", {"default": {"timelineData": line, "averages": averages}})
 
