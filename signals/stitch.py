@@ -69,7 +69,7 @@ def fit_windows(readings: Array, dispersion: float = np.nan) -> Fit:
     _check(y)
     some, repeated = read.any(axis=1), bool((read.sum(axis=1) > 1).any())
     factor, spread = _first_factors(y, read), START if repeated else dispersion
-    level = _levels(y, factor, read * factor**0)
+    level = _levels(y, factor, read.astype(np.float64))
     for _ in range(STEPS):
         unit = level[some].mean()
         level, factor = level / unit, factor * unit
@@ -96,8 +96,8 @@ def _check(y: Array) -> None:
     """Every window needs a positive value, and a chain of overlaps that leads to every other one."""
     if not len(y) or not (y > 0).any(axis=0).all():
         raise ValueError("a window holds no positive value, so that its scale cannot be known")
-    touching = (y > 0).astype(np.float64)
-    touching = touching.T @ touching > 0
+    positive = (y > 0).astype(np.float64)
+    touching = positive.T @ positive > 0
     reached = touching[0]
     for _ in range(len(touching)):
         reached = touching[reached].any(axis=0)

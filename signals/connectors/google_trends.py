@@ -1,8 +1,8 @@
 """Google Trends: how much people search for a term, as its web page shows it.
 
 Google offers no licensed interface for this page, so the connector is off until the operator takes the decision. Each
-answer is drawn anew from a sample of all searches and scaled so that its own largest value is 100. So each term is asked
-for alone, each pull makes a whole series anew, and several draws are made one by a joint fit (`signals.stitch`):
+answer is drawn anew from a sample of all searches and scaled so that its own largest value is 100. So each term is
+asked for alone, each pull makes a whole series anew, and several draws become one by a joint fit (`signals.stitch`):
 
     weekly  one request over some five years, never joined to another; draws of earlier pulls are averaged in
     daily   windows of 268 days that overlap by half, fitted together and bent to a weekly draw of the same years

@@ -21,13 +21,14 @@ class TrendsClient(TrendReq):  # type: ignore[misc]
     """
 
     def __init__(self, base_url: str, language: str, get: Get) -> None:
-        self.get, self._base, self._answer = get, base_url.rstrip("/"), None
+        self.get, self._base = get, base_url.rstrip("/")
+        self._answer: Payload | None = None
         super().__init__(hl=language, tz=0)
 
     def timeline(self, request: Request) -> Payload:
         """The answer with the timeline that `request` describes, as it came."""
         asked = request.params
-        self.interest_over_time_widget = {}
+        self.interest_over_time_widget: dict[str, Any] = {}
         self.build_payload(
             [asked["term"]], int(asked["category"]), asked["time"], asked["geo"], asked["property"]
         )  # fmt: skip

@@ -148,7 +148,7 @@ class GoogleTrends:
         line = [
             self._bucket(start, step, [(row[i], texts[i]) for row, texts in rows]) for i, start in enumerate(starts)
         ]
-        averages = [int(round(float(row.mean()))) for row, _ in rows]
+        averages = [round(float(row.mean())) for row, _ in rows]
         return _prefixed(b")]}',\n", {"default": {"timelineData": line, "averages": averages}})
 
     def _expected(self, request: dict[str, Any]) -> tuple[list[date], Array]:
