@@ -146,9 +146,9 @@ class GoogleTrends(Connector[GoogleTrendsSettings, GoogleTrendsEntry]):
         entry: GoogleTrendsEntry = task.entry
         asked = [(term, place) for term in entry.terms for place in entry.places]
         for signal, (term, place) in zip(task.signals, asked, strict=True):
-            spans = [("WEEK", *_weeks(task.now.date()))]
+            spans = [("WEEK", *weeks_asked(task.now.date()))]
             if entry.resolution == "daily":
-                spans += [("DAY", *span) for span in _windows(task.now.date())]
+                spans += [("DAY", *span) for span in windows_asked(task.now.date())]
             requests = tuple(self._request(term, place, entry, *span) for span in spans)
             context = {"window": window_label(task.now), "resolution": entry.resolution}
             yield Pull((signal.signal,), requests, task.now, context, RECALL)
@@ -209,14 +209,14 @@ def _signal(term: str, place: str, entry: GoogleTrendsEntry) -> Signal:
     )
 
 
-def _weeks(today: date) -> tuple[date, date]:
+def weeks_asked(today: date) -> tuple[date, date]:
     """The whole weeks to ask for, from a Sunday to a Saturday; their number changes with each scheduled pull."""
     last = today - timedelta(days=(today.weekday() + 1) % 7 + 1)
     number = WEEKS - today.toordinal() // 2 % JITTER
     return last - timedelta(days=7 * number - 1), last
 
 
-def _windows(today: date) -> list[tuple[date, date]]:
+def windows_asked(today: date) -> list[tuple[date, date]]:
     """Overlapping windows of days back from yesterday over the same years, oldest first."""
     begin = today - timedelta(weeks=WEEKS)
     lasts = [today - _DAY]
