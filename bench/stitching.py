@@ -99,7 +99,7 @@ def joint(days: Line, _: Line, wanted: Days) -> Array:
 def benchmarked(days: Line, weeks: Line, wanted: Days) -> Array:
     """As the connector does."""
     series = daily_series(days, weeks)
-    return series.level[series.day >= wanted[0]]
+    return np.asarray(series.level[series.day >= wanted[0]])
 
 
 METHODS: dict[str, Method] = {

@@ -40,17 +40,16 @@ from signals.connector import (
 from signals.connectors.google_trends_series import daily_series, read_timeline, weekly_series
 from signals.names import name_problem
 from signals.snapshot import window_label
+from signals.trends_places import PLACE, WORLD
 
 if TYPE_CHECKING:
     from signals.connectors.google_trends_client import TrendsClient
 
-WORLD = "world"
 WEEKS = 260  # up to 1,826 days, which Google still answers by the week
 JITTER = 4  # windows of other lengths are other draws
 DAYS, STRIDE = 268, 134  # up to 269 are answered by the day; half of a window overlaps the next
 RECALL = timedelta(days=14)  # whose draws are averaged in
 CADENCE = "W-SAT"  # Google's weeks begin on Sunday
-_PLACE = r"^(world|[A-Z]{2}(-[A-Z0-9]{1,3}(-[0-9]{1,4})?)?)$"
 _DAY = timedelta(days=1)
 
 
@@ -90,7 +89,7 @@ class GoogleTrendsEntry(Entry):
     @classmethod
     def _places(cls, places: tuple[str, ...]) -> tuple[str, ...]:
         for place in places:
-            if not re.fullmatch(_PLACE, place):
+            if not re.fullmatch(PLACE, place):
                 raise ValueError(f"{place!r} is no place; allowed: world, or a code such as US, US-NY, US-NY-501")
         return _once(places)
 
@@ -102,12 +101,11 @@ def _once(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def signal_name(term: str, place: str, entry: GoogleTrendsEntry | None = None) -> str:
+def signal_name(term: str, place: str, entry: GoogleTrendsEntry) -> str:
     """google_trends/TERM/PLACE, and what sets it apart from weekly interest in web search."""
     parts = ["google_trends", term, place]
-    if entry is not None:
-        parts += ["daily"] * (entry.resolution == "daily") + [entry.property] * (entry.property != "web")
-        parts += [f"category-{entry.category}"] * (entry.category > 0)
+    parts += ["daily"] * (entry.resolution == "daily") + [entry.property] * (entry.property != "web")
+    parts += [f"category-{entry.category}"] * (entry.category > 0)
     return "/".join(parts)
 
 
@@ -175,7 +173,8 @@ class GoogleTrends(Connector[GoogleTrendsSettings, GoogleTrendsEntry]):
         noise = {"noise": round(series.noise, 6)} if np.isfinite(series.noise) else {}
         return Observations(found.frame, {pull.signals[0]: {"pulls": series.pulls, **noise}})
 
-    def suggest(self, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:
+    @classmethod
+    def suggest(cls, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:
         """Interest in the category's own name, in its country."""
         if category.words:
             yield {"terms": [" ".join(category.words)], "places": [category.calendar or WORLD]}
