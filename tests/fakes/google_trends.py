@@ -170,7 +170,7 @@ class GoogleTrends:
     def _bucket(self, start: date, step: int, values: list[tuple[float, str]]) -> dict[str, Any]:
         end = start + timedelta(days=step - 1)
         seconds = (np.datetime64(start, "s") - np.datetime64(0, "s")).astype(int)
-        label = f"{start:%b} {start.day}"
+        label = f"{start:%b} {start.day}" + (f", {start.year}" if start.year != end.year else "")
         if step > 1:
             label += f"\u2009\u2013\u2009{'' if end.month == start.month else f'{end:%b} '}{end.day}"
         bucket = {
