@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from signals.dates import Dates, parse_dates
+from signals.dates import Dates, is_date, parse_dates
 from signals.numbers import parse_numbers
 from signals.refused import ImportRefused
 from signals.tables import Table, read_bytes
@@ -32,11 +32,11 @@ WANTED = (
     "Export 'Interest over time' from trends.google.com (the arrow above the line chart): the file is called "
     "multiTimeline.csv"
 )
-_DATE = re.compile(r"\d{4}[-/.]\d{1,2}([-/.]\d{1,2}([T ]\d{1,2}(:\d\d)*)?)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d\d)")
 _HEADER = re.compile(
     r"(?P<term>.*?)\s*[:：]\s*[(（](?P<region>[^()（）]*(?:[(（][^()（）]*[)）])?[^()（）]*)[)）]", re.DOTALL
 )
 _HOUR = r"^(\d{4}-\d\d-\d\d)[T ](\d\d)$"
+_MOST = 0.5  # of the rows from the first date on begin with one, in an export that was edited too
 _DELIMITERS = ",;\t"
 
 
@@ -88,8 +88,8 @@ def _without_preamble(raw: bytes, name: str) -> bytes:
         raw = raw.decode("utf-16", errors="replace").encode()
     lines = raw.removeprefix(codecs.BOM_UTF8).splitlines(keepends=True)
     cells = [_cells(line) for line in lines]
-    rows = [i for i, record in enumerate(cells) if len(record) > 1 and _DATE.fullmatch(record[0])]
-    if not rows:
+    rows = [i for i, dated in enumerate(_dated(cells)) if dated]
+    if not rows or len(rows) < _MOST * sum(1 for record in cells[rows[0] :] if record not in ([], [""])):
         raise ImportRefused(f"{name} holds no dates: {_kind(cells)}", remedy=WANTED)
     above = [i for i in range(rows[0]) if len(cells[i]) > 1]
     if not above:
@@ -98,6 +98,12 @@ def _without_preamble(raw: bytes, name: str) -> bytes:
             remedy="Put the line back that names the terms, such as Week,coffee: (United States)",
         )  # fmt: skip
     return b"".join(b"\n" if i < above[-1] else line for i, line in enumerate(lines))
+
+
+def _dated(cells: list[list[str]]) -> list[bool]:
+    """Whether each line begins with a date that has something behind it."""
+    firsts = pa.array([re.sub(_HOUR, r"\1", record[0]) if len(record) > 1 else "" for record in cells], pa.string())
+    return [bool(one) for one in is_date(firsts)]
 
 
 def _cells(line: bytes) -> list[str]:

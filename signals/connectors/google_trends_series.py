@@ -45,9 +45,11 @@ class Series:
 
 def weekly_series(timelines: Sequence[Timeline]) -> Series:
     """The level of each week of the last timeline, from it and from earlier draws of about the same weeks."""
+    now = timelines[-1]
+    if not now.value.any():
+        raise Drift(TOO_FEW, "value")
     drawn = _distinct(timelines)
     first, fit = _fitted(drawn)
-    now = timelines[-1]
     return Series(now.day, _to_100(fit.level[(now.day - first) // now.step]), fit.noise, len(drawn))
 
 

@@ -70,7 +70,7 @@ places = ["US"]
 
 
 def truth(days):
-    return pd.Series(fake.season("boots", "US", np.asarray(days, dtype="datetime64[D]")), index=days)
+    return pd.Series(fake.season("boots", "US", np.asarray(days, dtype="datetime64[D]")), index=pd.Index(days))
 
 
 def test_weeks_are_one_request_that_runs_from_sunday_to_saturday(source):
@@ -231,6 +231,24 @@ def test_a_term_that_is_hardly_searched_says_so():
         pytest.raises(Drift, match="too few searches"),
     ):
         parsed(server)
+
+
+def test_a_draw_without_a_search_is_refused_whatever_was_drawn_before(source):
+    connector = connector_of(source)
+    one = planned(connector, entry_of())[0]
+    before = asked_for(connector, one)
+    with serving(fake.GoogleTrends(volume=0.0)) as server:
+        now = asked_for(connector_of(server), one)
+    with pytest.raises(Drift, match="too few searches"):
+        connector.parse(one, [*before, *now])
+
+
+def test_little_searched_days_still_become_a_series():
+    with serving(fake.GoogleTrends(volume=3.0)) as server:
+        frame = parsed(server, resolution="daily").frame
+    assert len(frame) > 1800
+    months = np.log(frame.set_index("start")["value"].rolling(28).mean() / truth(frame["start"]).rolling(28).mean())
+    assert months.std() < 0.12
 
 
 def test_answers_that_are_a_little_wrong_are_drift_or_right(source):

@@ -64,8 +64,10 @@ def test_the_week_of_the_export_is_left_out(read):
         ENGLISH.replace("Category: All categories", "类别：所有类别").replace("Week", "周"),
         ENGLISH.replace("<1", "< 1").replace("2026-11-", "2026/11/"),
         re.sub(r"2026-11-(\d\d)", r"\1.11.2026", ENGLISH),
+        re.sub(r"2026-11-(\d\d)", r"\1-Nov-26", ENGLISH),
+        re.sub(r"2026-11-(\d\d)", r'"Nov \1, 2026"', ENGLISH),
     ],
-    ids=["crlf", "semicolon", "tab", "bom", "no first line", "blank line", "quoted", "chinese", "slashes", "german"],
+    ids=["crlf", "semicolon", "tab", "bom", "no first line", "blank line", "quoted", "chinese", "slashes", "german", "excel", "words"],
 )  # fmt: skip
 def test_other_languages_and_editing_change_nothing(read, text):
     prepared = read(text)
@@ -130,6 +132,7 @@ def test_a_blank_value_is_no_row(read):
     [
         ("Category: x\n\nRegion,x: (1/1/04 – 6/30/23)\nBavaria,11%\nHesse,\n", "interest by region.*multiTimeline"),
         ("Category: x\n\nTOP\nhydro boost,100\nsunscreen,82\n\nRISING\ncream,+50%\n", "related queries.*multiTimeline"),
+        ("Category: x\n\nTOP\nmarch 2024,100\nshoes,9\nboots,8\nhats,7\n", "related queries"),
         ("hello\n", "no export of interest over time"),
         ("", "holds no dates"),
         ("2026-11-01,84\n2026-11-08,100\n", "line 1: .*no header"),
