@@ -67,7 +67,6 @@ def test_the_week_of_the_export_is_left_out(read):
         re.sub(r"2026-11-(\d\d)", r"\1-Nov-26", ENGLISH),
         re.sub(r"2026-11-(\d\d)", r'"Nov \1, 2026"', ENGLISH),
     ],
-    ids="crlf semicolon tab bom headless blank quoted chinese slashes german excel words".split(),
 )
 def test_other_languages_and_editing_change_nothing(read, text):
     prepared = read(text)
