@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from importlib.metadata import version
 from statistics import median
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from signals.connector import (
     About,
@@ -36,12 +35,22 @@ TOO_LONG_UNREAD = timedelta(days=60)  # a span without one view means that the t
 _NO_DATA = "do not have data"  # the 404 that means it; others are of a wrong address
 _CONTACT = re.compile(r"(mailto:)?[^@\s()]+@[^@\s()]+\.[^@\s()]+|https?://[^\s()]+\.[^\s()]+")
 _LANGUAGES = {"AT": "de", "BR": "pt", "CH": "de", "CL": "es", "CN": "zh", "CZ": "cs", "DK": "da", "JP": "ja"}
-_LANGUAGES |= {"KR": "ko", "MX": "es", "AR": "es", "CO": "es", "SE": "sv", "TW": "zh", "UA": "uk", "BE": "nl", "GR": "el"}
+_LANGUAGES |= {
+    "KR": "ko",
+    "MX": "es",
+    "AR": "es",
+    "CO": "es",
+    "SE": "sv",
+    "TW": "zh",
+    "UA": "uk",
+    "BE": "nl",
+    "GR": "el",
+}
 _SAME = ("DE", "ES", "FI", "FR", "HU", "ID", "IT", "NL", "NO", "PL", "PT", "RO", "RU", "TR")
 
 
 def _title(text: str) -> str:
-    """A title as the counts have it: underscores for spaces, the first letter large."""
+    """A title as the counts have it, with underscores for spaces."""
     title = re.sub(r"[ _]+", "_", text).strip("_")
     if not title or len(title.encode()) > 255 or re.search(r"[#<>\[\]{}|\x00-\x1f]", title):
         raise ValueError(
@@ -77,11 +86,11 @@ class WikimediaSettings(ConnectorSettings):
 class WikimediaEntry(Entry):
     """Articles of one project."""
 
-    articles: tuple[Annotated[str, AfterValidator(_title)], ...] = Field(
-        min_length=1, description="titles as in the addresses of the pages, such as Running shoe"
-    )
     project: str = Field(
         "en.wikipedia", pattern=r"^[a-z0-9-]+\.[a-z]+$", description="the project, without .org, such as de.wikipedia"
+    )
+    articles: tuple[Annotated[str, AfterValidator(_title)], ...] = Field(
+        min_length=1, description="titles as in the addresses of the pages, such as Running shoe"
     )
     access: Literal["all-access", "desktop", "mobile-app", "mobile-web"] = Field(
         "all-access", description="how the articles were read"
@@ -90,7 +99,10 @@ class WikimediaEntry(Entry):
 
     @field_validator("articles")
     @classmethod
-    def _once(cls, articles: tuple[str, ...]) -> tuple[str, ...]:
+    def _first_letters(cls, articles: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Only the titles of Wiktionary may begin with a small letter."""
+        if not str(info.data.get("project", "")).endswith(".wiktionary"):
+            articles = tuple(article[0].upper() + article[1:] for article in articles)
         twice = {article for article in articles if articles.count(article) > 1}
         if twice:
             raise ValueError(f"{min(twice)!r} is there twice; name each article once")
@@ -148,9 +160,8 @@ class Wikimedia(Connector[WikimediaSettings, WikimediaEntry]):
     def _request(self, entry: WikimediaEntry, article: str, start: datetime, through: datetime) -> Request:
         span = f"{start:%Y%m%d}00/{through - timedelta(days=1):%Y%m%d}00"
         path = f"{entry.project}/{entry.access}/{entry.agent}/{quote(article, safe='')}/daily/{span}"
-        agent = f"Groundswell/{version('groundswell')} ({self.settings.contact})"
-        url = f"{self.settings.base_url}/api/rest_v1/metrics/pageviews/per-article/{path}"
-        return Request(url, headers={"User-Agent": agent, "Accept": "application/json"})
+        # The transport puts `contact` into the User-Agent.
+        return Request(f"{self.settings.base_url}/api/rest_v1/metrics/pageviews/per-article/{path}")
 
     def parse(self, pull: Pull, payloads: Sequence[Payload]) -> Observations:
         """The views of each day that is counted; a day without views between two others is 0, for it is left out."""
