@@ -33,7 +33,7 @@ FIRST_DAY = datetime(2017, 1, 1)  # nothing older can be searched
 BUSY = 20.0  # seconds to wait after a "Please limit requests" that came with status 200
 SHORTEST_WORD, SHORTEST_PHRASE = 3, 5  # letters; GDELT refuses shorter ones
 _LIMIT = b"please limit requests"
-_TOKEN = re.compile(r'"[^"]*"|\(|\)|[^\s"()]+')
+_CHOICE = re.compile(r"\( ?(?!OR )[^\s()]+( OR (?!OR )[^\s()]+)+ ?\)")
 # GDELT names countries by FIPS 10-4, which differs from ISO 3166 for many: GM is Germany, AU Austria, AS Australia.
 _FIPS = {"AT": "AU", "AU": "AS", "CH": "SZ", "CN": "CH", "CZ": "EZ", "DE": "GM", "DK": "DA", "ES": "SP", "GB": "UK"}
 _FIPS |= {"IE": "EI", "JP": "JA", "KR": "KS", "PT": "PO", "SE": "SW", "TR": "TU", "UA": "UP", "ZA": "SF"}
@@ -44,43 +44,27 @@ _FIPS |= {"PL": "PL", "US": "US"}
 def _query(text: str) -> str:
     """A query as GDELT takes it; ValueError says what it would refuse, often with status 200."""
     query = " ".join(text.split())
-    tokens = _TOKEN.findall(query)
-    if "".join(tokens) != query.replace(" ", "") and query.count('"') % 2:
+    if query.count('"') % 2:
         raise ValueError(f"{text!r} has a quotation mark too few")
-    terms = [token for token in tokens if token not in ("(", ")", "OR")]
-    if not terms:
+    phrases = re.findall(r'"([^"]*)"', query)
+    plain = re.sub(r'"[^"]*"', " phrase ", query)
+    words = [word for word in re.sub(r"[()]", " ", plain).split() if word != "OR"]
+    if not words:
         raise ValueError(f"{text!r} asks for nothing; give words, a phrase in quotation marks, or (boots OR sneakers)")
-    for term in terms:
-        _check_term(term)
-    _check_choices(text, tokens)
+    _check_terms(words, "word", SHORTEST_WORD)
+    _check_terms(phrases, "phrase", SHORTEST_PHRASE)
+    left = _CHOICE.sub(" ", " ".join(plain.split()))
+    if re.search(r"[()]|(?<!\S)OR(?!\S)", left):
+        raise ValueError(f"{text!r}: a choice, and nothing else, stands in parentheses, such as (boots OR sneakers)")
     return query
 
 
-def _check_term(term: str) -> None:
-    shown = term.strip('"')
-    if ":" in term and not term.startswith('"'):
-        raise ValueError(f"{term!r} is an operator; use countries, languages and theme for what they stand for")
-    least, kind = (SHORTEST_PHRASE, "phrase") if term.startswith('"') else (SHORTEST_WORD, "word")
-    if len(shown.strip("-")) < least:
-        raise ValueError(f"the {kind} {shown!r} is too short: GDELT refuses a {kind} of fewer than {least} characters")
-
-
-def _check_choices(text: str, tokens: Sequence[str]) -> None:
-    """Parentheses must stand around a choice, and every choice in parentheses."""
-    inside: list[str] | None = None
-    for token in (*tokens, ""):
-        if token == "(" and inside is None:
-            inside = []
-        elif token == ")" and inside is not None:
-            if len(inside) < 3 or inside[1::2] != ["OR"] * (len(inside) // 2) or "OR" in inside[::2]:
-                raise ValueError(f"{text!r}: parentheses stand around a choice only, such as (boots OR sneakers)")
-            inside = None
-        elif token in ("(", ")", "OR") and (inside is None or token != "OR"):
-            raise ValueError(f"{text!r}: a choice stands in parentheses, not nested, such as (boots OR sneakers)")
-        elif inside is not None and token:
-            inside.append(token)
-    if inside is not None:
-        raise ValueError(f"{text!r} has a parenthesis too few")
+def _check_terms(terms: Sequence[str], kind: str, least: int) -> None:
+    for term in terms:
+        if ":" in term:
+            raise ValueError(f"{term!r} is an operator; use countries, languages and theme for what they stand for")
+        if len(term.strip("- ")) < least:
+            raise ValueError(f"the {kind} {term!r} is too short: GDELT refuses fewer than {least} characters")
 
 
 class GdeltSettings(ConnectorSettings):
@@ -96,7 +80,7 @@ class GdeltEntry(Entry):
 
     queries: tuple[Annotated[str, AfterValidator(_query)], ...] = Field(
         min_length=1,
-        description="each becomes a signal: words, a phrase as in '\"running shoes\"', a choice as in (boots OR sneakers)",
+        description="each becomes a signal: words, a phrase in quotation marks, a choice as in (boots OR sneakers)",
     )
     countries: tuple[Annotated[str, Field(pattern=r"^([A-Z]{2}|[a-z]{3,})$")], ...] = Field(
         (), description="only news published there: FIPS codes (GM is Germany, UK, SP Spain) or names such as germany"
@@ -265,13 +249,17 @@ def _buckets(payload: Payload) -> list[tuple[datetime, int, int]]:
 def _bucket(item: Any) -> tuple[datetime, int, int]:
     if not isinstance(item, dict):
         raise Drift("must be an object for each bucket", "timeline.data", item)
-    stamp, value, norm = item.get("date"), item.get("value"), item.get("norm")
-    for name, count in (("value", value), ("norm", norm)):
-        if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < 10**9:
-            raise Drift("must be a count", f"timeline.data.{name}", count)
+    value, norm = _count(item, "value"), _count(item, "norm")
     if value > norm:
         raise Drift("more articles match than there are", "timeline.data.value", item)
     try:
-        return datetime.strptime(str(stamp), "%Y%m%dT%H%M%SZ"), value, norm
+        return datetime.strptime(str(item.get("date")), "%Y%m%dT%H%M%SZ"), value, norm
     except ValueError as error:
-        raise Drift("must be a moment such as 20261101T000000Z", "timeline.data.date", stamp) from error
+        raise Drift("must be a moment such as 20261101T000000Z", "timeline.data.date", item.get("date")) from error
+
+
+def _count(item: Mapping[str, Any], name: str) -> int:
+    count = item.get(name)
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < 10**9:
+        raise Drift("must be a count", f"timeline.data.{name}", count)
+    return count

@@ -124,7 +124,7 @@ class Wikimedia(Connector[WikimediaSettings, WikimediaEntry]):
         title="Wikimedia pageviews",
         homepage="https://doc.wikimedia.org/generated-data-platform/aqs/analytics-api/",
         licence="CC0 1.0: no attribution is asked for",
-        terms="Free, also for commercial use; a User-Agent that names a contact is required, and few requests at a time.",
+        terms="Free, also for commercial use; a User-Agent that names a contact is required, and few requests at once.",
     )
     policy = Policy(interval=1.0, answers=frozenset({200, 404}))
     settings_type = WikimediaSettings
