@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from statistics import median
@@ -51,7 +52,7 @@ _SAME = ("DE", "ES", "FI", "FR", "HU", "ID", "IT", "NL", "NO", "PL", "PT", "RO",
 
 def _title(text: str) -> str:
     """A title as the counts have it, with underscores for spaces."""
-    title = re.sub(r"[ _]+", "_", text).strip("_")
+    title = re.sub(r"[ _]+", "_", unicodedata.normalize("NFC", text)).strip("_")
     if not title or len(title.encode()) > 255 or re.search(r"[#<>\[\]{}|\x00-\x1f]", title):
         raise ValueError(
             f"{text!r} is no title of an article: 1 to 255 bytes without # < > [ ] {{ }} |, as in the address of the "
@@ -154,8 +155,7 @@ class Wikimedia(Connector[WikimediaSettings, WikimediaEntry]):
             start = max(_midnight(task.since[signal]), FIRST_DAY)
             if start < through:
                 request = self._request(entry, article, start, through)
-                days = str((through - start).days)
-                yield Pull((signal,), (request,), through, {"article": article, "days": days})
+                yield Pull((signal,), (request,), through, {"article": article, "start": f"{start:%Y-%m-%d}"})
 
     def _request(self, entry: WikimediaEntry, article: str, start: datetime, through: datetime) -> Request:
         span = f"{start:%Y%m%d}00/{through - timedelta(days=1):%Y%m%d}00"
@@ -166,12 +166,14 @@ class Wikimedia(Connector[WikimediaSettings, WikimediaEntry]):
     def parse(self, pull: Pull, payloads: Sequence[Payload]) -> Observations:
         """The views of each day that is counted; a day without views between two others is 0, for it is left out."""
         (signal,), (payload,) = pull.signals, payloads
-        answer = payload.json()
+        first, end = date.fromisoformat(pull.context["start"]), pull.through.date()
         if payload.status == 404:
-            _check_no_data(answer, pull.context["article"], int(pull.context["days"]))
+            _check_no_data(payload.json(), pull.context["article"], end - first)
             return observations(signal, [], [])
-        views = _views(answer, pull.context["article"])
+        views = _views(payload.json(), pull.context["article"])
         days = sorted(views)
+        if days[0] < first or days[-1] >= end:
+            raise Drift(f"only days from {first} to before {end} were asked for", "timestamp", days)
         if median(views.values()) < NEVER_UNREAD:
             days = [days[0] + timedelta(days=i) for i in range((days[-1] - days[0]).days + 1)]
         return observations(signal, days, [float(views.get(day, 0)) for day in days])
@@ -195,15 +197,15 @@ def _signal(entry: WikimediaEntry, article: str) -> str:
     return "/".join(("wikimedia", entry.project, article, *special))
 
 
-def _check_no_data(answer: Any, article: str, days: int) -> None:
+def _check_no_data(answer: Any, article: str, span: timedelta) -> None:
     """Drift unless a 404 is the one that means no data, and of a span so short that it may be true."""
     detail = answer.get("detail") if isinstance(answer, dict) else None
     if not isinstance(detail, str) or _NO_DATA not in detail:
         raise Drift("Wikimedia answers 404, and not because there is no data", "detail", detail)
-    if timedelta(days=days) > TOO_LONG_UNREAD:
+    if span > TOO_LONG_UNREAD:
         raise Drift(
-            f"not one view in {days} days: check project and title, which is case-sensitive and that of the article "
-            "itself, not of a redirect to it",
+            f"not one view in {span.days} days: check project and title, which is case-sensitive and that of the "
+            "article itself, not of a redirect to it",
             "articles",
             article,
         )
@@ -228,7 +230,7 @@ def _item(item: Any, article: str) -> tuple[date, int]:
     stamp, count = item.get("timestamp"), item.get("views")
     if not isinstance(stamp, str) or not re.fullmatch(r"[12]\d{7}00", stamp, re.ASCII):
         raise Drift("must be a day such as 2026110100", "timestamp", stamp)
-    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < 10**12:
         raise Drift("must be a count", "views", count)
     if item.get("article") != article:
         raise Drift(f"must be {article!r}, which was asked for", "article", item.get("article"))
