@@ -114,8 +114,8 @@ class GdeltEntry(Entry):
 
 
 _EXAMPLE = b"""{"query_details": {"title": "boots", "date_resolution": "day"}, "timeline": [{"series": "Article Count",
-"data": [{"date": "20261101T000000Z", "value": 12, "norm": 171204},
-{"date": "20261102T000000Z", "value": 31, "norm": 214877}]}]}"""
+"data": [{"date": "20220601T000000Z", "value": 12, "norm": 171204},
+{"date": "20220602T000000Z", "value": 31, "norm": 214877}]}]}"""
 
 
 class Gdelt(Connector[GdeltSettings, GdeltEntry]):
@@ -185,7 +185,8 @@ class Gdelt(Connector[GdeltSettings, GdeltEntry]):
         days = sorted(day for day, (_, norm) in counts.items() if norm)
         return observations(signal, days, [1e6 * counts[day][0] / counts[day][1] for day in days])
 
-    def suggest(self, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:
+    @classmethod
+    def suggest(cls, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:
         """News of what the category is called, in its country."""
         words = [word for word in category.words if len(word) >= SHORTEST_WORD]
         query = f'"{" ".join(words)}"' if len(words) > 1 else "".join(words)

@@ -129,7 +129,8 @@ class Mastodon(Connector[MastodonSettings, MastodonEntry]):
         ]
         return sum(found[1:], found[0])
 
-    def suggest(self, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:
+    @classmethod
+    def suggest(cls, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:
         """The words of the category as one tag."""
         tag = "".join(category.words)
         if re.search(r"[^\W\d_]", tag):

@@ -178,7 +178,8 @@ class Wikimedia(Connector[WikimediaSettings, WikimediaEntry]):
             days = [days[0] + timedelta(days=i) for i in range((days[-1] - days[0]).days + 1)]
         return observations(signal, days, [float(views.get(day, 0)) for day in days])
 
-    def suggest(self, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:
+    @classmethod
+    def suggest(cls, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:
         """The article that is called like the category, in the language of its country; singular where it ends in s."""
         name = " ".join(category.words).capitalize()
         country = (category.calendar or "")[:2].upper()
