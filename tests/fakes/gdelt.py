@@ -19,7 +19,7 @@ Volume = Callable[[str, datetime], tuple[int, int]]  # query, begin of a bucket:
 
 
 class Gdelt:
-    """Serves `volume` in buckets of days, hours or quarters of an hour; a query with `unknown` in it matches nothing."""
+    """Serves `volume` in buckets of days, hours or quarters of an hour; a query with `unknown` matches nothing."""
 
     def __init__(self, volume: Volume, unknown: str = "xyzzy", illegal: str = "") -> None:
         self.volume, self.unknown, self.illegal = volume, unknown, illegal

@@ -27,7 +27,7 @@ def volume(query: str, moment: datetime) -> tuple[int, int]:
     """A little more each day; of 2026-11-05 the source has nothing at all."""
     if moment.date() == date(2026, 11, 5):
         return 0, 0
-    return (moment - datetime(2017, 1, 1)).days % 97, 200_000 + len(query)
+    return (moment - datetime(2017, 1, 1)).days % 97, 200_000 + len(query.split())
 
 
 @pytest.fixture
