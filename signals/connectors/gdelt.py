@@ -33,6 +33,7 @@ FIRST_DAY = datetime(2017, 1, 1)  # nothing older can be searched
 BUSY = 20.0  # seconds to wait after a "Please limit requests" that came with status 200
 SHORTEST_WORD, SHORTEST_PHRASE = 3, 5  # letters; GDELT refuses shorter ones
 _LIMIT = b"please limit requests"
+_MARK = re.compile(r"[!-/:-@\[-^`{-~]")  # ASCII's marks without the underscore
 _CHOICE = re.compile(r"\( ?(?!OR )[^\s()]+( OR (?!OR )[^\s()]+)+ ?\)")
 # GDELT names countries by FIPS 10-4, which differs from ISO 3166 for many: GM is Germany, AU Austria, AS Australia.
 _FIPS = {"AT": "AU", "AU": "AS", "CH": "SZ", "CN": "CH", "CZ": "EZ", "DE": "GM", "DK": "DA", "ES": "SP", "GB": "UK"}
@@ -52,7 +53,8 @@ def _query(text: str) -> str:
     if not words:
         raise ValueError(f"{text!r} asks for nothing; give words, a phrase in quotation marks, or (boots OR sneakers)")
     _check_terms(words, "word", SHORTEST_WORD)
-    _check_terms(phrases, "phrase", SHORTEST_PHRASE)
+    _check_terms([phrase for phrase in phrases if "-" not in phrase], "phrase", SHORTEST_PHRASE)
+    _check_characters(words)
     left = _CHOICE.sub(" ", " ".join(plain.split()))
     if re.search(r"[()]|(?<!\S)OR(?!\S)", left):
         raise ValueError(f"{text!r}: a choice, and nothing else, stands in parentheses, such as (boots OR sneakers)")
@@ -65,6 +67,15 @@ def _check_terms(terms: Sequence[str], kind: str, least: int) -> None:
             raise ValueError(f"{term!r} is an operator; use countries, languages and theme for what they stand for")
         if len(term.strip("- ")) < least:
             raise ValueError(f"the {kind} {term!r} is too short: GDELT refuses fewer than {least} characters")
+
+
+def _check_characters(words: Sequence[str]) -> None:
+    """A minus before a word means "without"; any other mark must stand in a phrase, such as "f-16"."""
+    for word in words:
+        if _MARK.search(word.removeprefix("-")):
+            raise ValueError(
+                f'{word!r} has a character that GDELT refuses in a word; put it in quotation marks: "f-16"'
+            )
 
 
 class GdeltSettings(ConnectorSettings):
@@ -189,7 +200,9 @@ class Gdelt(Connector[GdeltSettings, GdeltEntry]):
     def suggest(cls, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:
         """News of what the category is called, in its country."""
         words = [word for word in category.words if len(word) >= SHORTEST_WORD]
-        query = f'"{" ".join(words)}"' if len(words) > 1 else "".join(words)
+        query = " ".join(words)
+        if _MARK.search(query) or len(words) > 1:
+            query = f'"{query}"'
         country = _FIPS.get((category.calendar or "")[:2].upper())
         if query:
             yield {"queries": [query], **({"countries": [country]} if country else {})}

@@ -132,7 +132,7 @@ class Mastodon(Connector[MastodonSettings, MastodonEntry]):
     @classmethod
     def suggest(cls, category: CategoryFacts) -> Iterator[Mapping[str, Any]]:
         """The words of the category as one tag."""
-        tag = "".join(category.words)
+        tag = re.sub(r"\W", "", "".join(category.words))
         if re.search(r"[^\W\d_]", tag):
             yield {"tags": [tag]}
 

@@ -14,6 +14,10 @@ LIMIT = b"Please limit requests to one every 5 seconds or contact the project fo
 BUSY = Answer(LIMIT, 200, "text/html; charset=utf-8")  # it comes with 429 too
 SHORT_WORD = "Your search contained a keyword that was too short."
 SHORT_PHRASE = "The specified phrase is too short."
+ILLEGAL = (
+    "One or more of your keywords contained an illegal character. To use a dash in a word, place it in quotes like "
+    '"f-16".'
+)
 BARE_OR = "Queries containing OR'd terms must be surrounded by ()."
 Volume = Callable[[str, datetime], tuple[int, int]]  # query, begin of a bucket: matching articles, all articles
 
@@ -57,11 +61,13 @@ class Gdelt:
             return "Invalid/Unsupported date format."
         phrases = re.findall(r'"([^"]*)"', query)
         plain = re.sub(r'"[^"]*"', "phrase", query)
-        if any(len(phrase) < 5 for phrase in phrases):
+        if any(len(phrase) < 5 and "-" not in phrase for phrase in phrases):
             return SHORT_PHRASE
         words = [word for word in re.sub(r"[()]", " ", plain).split() if word != "OR"]
         if not words or any(len(word) < 3 for word in words):
             return SHORT_WORD
+        if any(re.search(r"[!-/;-@\[-^`{-~]", word.removeprefix("-")) for word in words):
+            return ILLEGAL
         return BARE_OR if " OR " in re.sub(r"\([^()]*\)", "", plain) else ""
 
 

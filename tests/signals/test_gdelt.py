@@ -12,7 +12,7 @@ from signals.connectors.gdelt import Gdelt, GdeltEntry, GdeltSettings
 from signals.store import open_snapshot
 from tests.fakes import gdelt as fake
 from tests.fakes.pulling import pull
-from tests.fakes.server import BROKEN, PAGE, Answer, Fake, cut, serving, too_many
+from tests.fakes.server import BROKEN, PAGE, Answer, Fake, Faults, cut, serving, too_many
 from tests.signals.broken import bodies
 from tests.signals.one_pull import pulls, task_of
 
@@ -194,6 +194,7 @@ QUERIES = [
     ("", "asks for nothing"),
     ("AI boots", "the word 'AI' is too short: GDELT refuses fewer than 3 characters"),
     ('"BMW"', "the phrase 'BMW' is too short: GDELT refuses fewer than 5 characters"),
+    ("t-shirts", "'t-shirts' has a character that GDELT refuses in a word"),
     ('"rain boots', "has a quotation mark too few"),
     ("boots OR sneakers", "a choice, and nothing else, stands in parentheses"),
     ("(boots sneakers)", "a choice, and nothing else, stands in parentheses"),
@@ -209,6 +210,20 @@ def test_queries_that_would_be_refused_are_wrong_configuration(server, tmp_path,
         load_config(tmp_path)
 
 
+@pytest.mark.parametrize("query", ['"t-shirt" -rain', "résumé AND क्रिकेट", '("f-16" OR "rain boots") snow'])
+def test_queries_that_are_taken_are_taken(server, tmp_path, query):
+    (outcome,) = pull(tmp_path, toml(server, query), NOW)
+    assert (outcome.status, server.asked[0].query["query"]) == ("done", query)
+
+
+def test_faults_on_the_way_change_nothing_that_is_stored(tmp_path):
+    faults = Faults(rate=0.15, kinds=("429", "500", "cut"))
+    with serving(fake.Gdelt(volume), faults) as server:
+        (outcome,) = pull(tmp_path, toml(server, start="2017-01-01"), NOW)
+    assert (outcome.status, faults.count > 2) == ("done", True)
+    assert stored(tmp_path) == shares("2017-01-01")
+
+
 @pytest.mark.parametrize("more", ['countries = ["usa1"]', 'languages = ["DE"]', 'theme = "x"', 'country = "US"'])
 def test_wrong_filters_are_named(server, tmp_path, more):
     (tmp_path / "groundswell.toml").write_text(toml(server, more=more))
@@ -219,6 +234,8 @@ def test_wrong_filters_are_named(server, tmp_path, more):
 def test_query_is_proposed_with_the_code_that_gdelt_uses():
     facts = CategoryFacts("Running shoes", "W-SUN", "DE", ("running", "shoes"))
     assert list(Gdelt.suggest(facts)) == [{"queries": ['"running shoes"'], "countries": ["GM"]}]
+    hyphen = CategoryFacts("T-shirts", "W-SUN", "US", ("t-shirts",))
+    assert list(Gdelt.suggest(hyphen)) == [{"queries": ['"t-shirts"'], "countries": ["US"]}]
     assert list(Gdelt.suggest(CategoryFacts("TV", "W-SUN", None, ("tv",)))) == []
 
 
