@@ -76,7 +76,7 @@ class WikimediaSettings(ConnectorSettings):
     @field_validator("contact")
     @classmethod
     def _reachable(cls, contact: str) -> str:
-        if not _CONTACT.fullmatch(contact):
+        if not _CONTACT.fullmatch(contact) or not contact.isascii():  # a header holds ASCII
             raise ValueError(
                 "must be a mail address or a web page (https://...) of yours: Wikimedia's policy asks every program to "
                 "say how its operator can be reached, and blocks those that do not"

@@ -141,6 +141,7 @@ def test_signal_names_what_is_not_the_default():
 WRONG = [
     ('contact = "ops@example.com"', "", r"contact is ''.* must be a mail address or a web page .* blocks those"),
     ("ops@example.com", "me", "contact is 'me'"),
+    ("ops@example.com", "jürgen@example.com", "contact is 'jürgen@example.com'"),
     ('["Boot"]', '["Boot", "boot"]', "articles is .* 'Boot' is there twice"),
     ('["Boot"]', '["A|B"]', r"articles\.0 is 'A\|B'.* is no title of an article"),
     ('["Boot"]', "[]", "articles is "),
