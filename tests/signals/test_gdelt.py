@@ -231,6 +231,11 @@ def test_wrong_filters_are_named(server, tmp_path, more):
         load_config(tmp_path)
 
 
+def test_query_that_is_there_twice_is_refused():
+    with pytest.raises(ValueError, match="a query is there twice"):
+        GdeltEntry(queries=("rain  boots", "rain boots"))
+
+
 def test_query_is_proposed_with_the_code_that_gdelt_uses():
     facts = CategoryFacts("Running shoes", "W-SUN", "DE", ("running", "shoes"))
     assert list(Gdelt.suggest(facts)) == [{"queries": ['"running shoes"'], "countries": ["GM"]}]

@@ -132,6 +132,11 @@ def test_wrong_items_are_drift(items, problem):
         parsed(answer(*items))
 
 
+def test_404_of_another_kind_of_server_is_drift():
+    with pytest.raises(Drift, match="is this a server of Mastodon"):
+        parsed(b'{"message": "no such route"}', 404)
+
+
 def test_repeated_days_and_any_order_do_no_harm():
     before = ITEM | {"day": "1795046400", "uses": "7"}
     found = parsed(answer(before, ITEM, before)).frame

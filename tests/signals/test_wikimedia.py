@@ -106,6 +106,35 @@ def test_404_of_a_wrong_address_is_drift():
         parsed(b'{"detail": "Invalid route"}', 404)
 
 
+def row(day: str, views: object, article: str = "Boot") -> dict[str, object]:
+    return {"article": article, "timestamp": day, "views": views}
+
+
+SHAPES = [
+    ([row("2026110200", 3), row("2026110200", 4)], "two counts for 2026-11-02"),
+    ([row("2026023000", 3)], "timestamp: must be a day such as 2026110100"),
+    ([row("20261102", 3)], "timestamp: must be a day such as 2026110100"),
+    ([row("2026112300", 3)], "timestamp: only days from 2026-10-01 to before 2026-11-23 were asked for"),
+    ([row("2026110200", "3")], "views: must be a count: found '3'"),
+    ([row("2026110200", 3, "Shoe")], "article: must be 'Boot', which was asked for: found 'Shoe'"),
+    ([{"article": "Boot", "timestamp": "2026110200"}], "views: must be a count"),
+    ([7], "items: must be an object for each day"),
+]
+
+
+@pytest.mark.parametrize(("rows", "problem"), SHAPES)
+def test_wrong_rows_are_drift(rows, problem):
+    with pytest.raises(Drift, match=problem):
+        parsed(json.dumps({"items": rows}).encode())
+
+
+def test_days_in_any_order_and_twice_the_same_do_no_harm():
+    found = parsed(
+        json.dumps({"items": [row("2026110300", 40), row("2026110200", 41), row("2026110300", 40)]}).encode()
+    )
+    assert found.frame["value"].tolist() == [41, 40]
+
+
 def test_days_without_views_are_zero_where_views_are_few():
     found = parsed(items({"2026-11-02": 3, "2026-11-05": 1})).frame
     assert found["value"].tolist() == [3, 0, 0, 1]
