@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from signals.connector import GROUP, ConfigError, Connector, ConnectorSettings, Entry
 from signals.durations import Duration
+from signals.names import name_problem
 from signals.redact import Redactor
 
 FILE = "groundswell.toml"
@@ -130,10 +131,7 @@ class _Reader:
         entry = _validated(
             connector.entry_type, {name: value for name, value in table.items() if name not in common}, where
         )
-        try:
-            connector.signals(entry)
-        except ConfigError as error:
-            raise ConfigError(error.key, error.value, error.allowed, where) from error
+        _check_signals(connector, entry, where)
         start = None if said.start is None else datetime.combine(said.start, time())
         _refuse_future(start, where)
         return Wanted(connector, entry, said.categories, said.every or connector.policy.every, start, where)
@@ -187,6 +185,18 @@ def secret_variables() -> set[str]:
         variable(name, key) for name in _points() for key in secret_fields(connector_type(name).settings_type)
     }  # fmt: skip
     return names | {f"{name}_FILE" for name in names}
+
+
+def _check_signals(connector: AnyConnector, entry: Entry, where: str) -> None:
+    """Refuse an entry whose signals cannot be named so."""
+    try:
+        signals = connector.signals(entry)
+    except ConfigError as error:
+        raise ConfigError(error.key, error.value, error.allowed, where) from error
+    for signal in signals:
+        problem = name_problem("signal", signal.signal)
+        if problem is not None:
+            raise ConfigError("signal", signal.signal, f"another name, for {problem[0]}", where)
 
 
 def _refuse_future(start: datetime | None, where: str) -> None:

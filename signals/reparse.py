@@ -85,7 +85,7 @@ class _Rereader:
         fetched = group[-1].fetched_at
         earlier = [
             one for one in self._state.landed(wanted.connector.name, group[0].pull, fetched - recall)
-            if recall and one.fetched_at < group[0].fetched_at and one.state != "set aside"
+            if recall and one.fetched_at < group[0].fetched_at and one.state == "stored"
         ]  # fmt: skip
         payloads = [self._landing.read(one) for one in (*earlier, *group)]
         found = wanted.connector.parse(pull, payloads)

@@ -28,12 +28,13 @@ from signals.home import Home, utc
 from signals.landing import Landing, pull_key
 from signals.pull_state import PullState
 from signals.store import Snapshot, StoreEmpty, UnknownCategory, open_snapshot
-from signals.transport import SourceFailed, Transport
+from signals.transport import SourceClosed, SourceFailed, Transport
 
 logger = logging.getLogger(__name__)
 
 REUSE = timedelta(hours=6)  # a payload that a killed pull had landed is not asked for again so soon
 THREADS = 8
+TROUBLES = 3  # pulls of an entry that may fail before the rest of it is left for the next time
 Progress = Callable[[int, int, str], None]  # pulls done, pulls planned, which source
 
 
@@ -75,8 +76,15 @@ class _Job:
     status: str = "done"
     message: str = ""
 
+    troubles: list[str] = field(default_factory=list)
+
     def fail(self, status: str, message: str) -> None:
         self.status, self.message = status, message
+
+    def trouble(self, status: str, message: str) -> None:
+        """One pull of several that failed; the others go on."""
+        self.troubles.append(message)
+        self.fail(status, "; ".join(dict.fromkeys(self.troubles)))
 
 
 @dataclass(frozen=True)
@@ -189,21 +197,26 @@ class _Runner:
     def _work(self, job: _Job, source: _Source) -> None:
         if job.status != "done":
             return
+        unread: set[str] = set()  # a later part of a signal must not be read before an earlier one
         for pull in job.pulls:
+            if unread.intersection(pull.signals):
+                continue
+            if len(job.troubles) == TROUBLES or self._options.stop.is_set():
+                break
             try:
-                if self._options.stop.is_set():
-                    raise _Stopped
                 self._pull(job, pull, source)
             except _Stopped:
-                job.fail("stopped", "stopped; the next pull goes on from here")
                 break
-            except Drift as drift:
-                job.fail("drifted", f"the answer is quarantined: {self._config.redactor.text(str(drift))}")
-                break
-            except (SourceFailed, BatchRefused) as error:
-                job.fail("failed", self._config.redactor.text(str(error)))
-                break
+            except SourceClosed as closed:
+                job.trouble("failed", self._config.redactor.text(str(closed)))
+                return
+            except (Drift, SourceFailed, BatchRefused) as error:
+                unread.update(pull.signals)
+                status = "drifted" if isinstance(error, Drift) else "failed"
+                job.trouble(status, f"{pull.signals[0]}: {self._config.redactor.text(str(error))}")
             self._count.one(source.connector.name)
+        if self._options.stop.is_set() and job.status == "done":
+            job.fail("stopped", "stopped; the next pull goes on from here")
 
     def _pull(self, job: _Job, pull: Pull, source: _Source) -> None:
         """One pull: its rows and cursors are handed over together, or nothing is."""
@@ -297,7 +310,7 @@ class _Source:
         if not pull.recall:
             return []
         earlier = state.landed(self.connector.name, pull_key(pull), now - pull.recall)
-        return [self.landing.read(one) for one in earlier if one.id not in numbers and one.state != "set aside"]
+        return [self.landing.read(one) for one in earlier if one.id not in numbers and one.state == "stored"]
 
 
 class _Count:

@@ -174,6 +174,33 @@ def economic_tracker_command(ctx: click.Context, /, dry_run: bool, wait: float, 
     finish(settings.home, prepared, dry_run=dry_run, wait=wait, as_json=as_json)
 
 
+@import_group.command("google-trends")
+@FILE
+@click.option("--region", help="The place where the file does not name one that is known: US, US-NY, world.")
+@click.option(
+    "--category",
+    "categories",
+    multiple=True,
+    default=("*",),
+    help="Only these categories may use them.  [default: every]",
+)
+@click.option("--known-at", type=common.Moment(), help="When the file was exported (UTC).  [default: now]")
+@DRY_RUN
+@WAIT
+@common.as_json
+@click.pass_context
+def google_trends_command(
+    ctx: click.Context, /, file: Path, dry_run: bool, wait: float, as_json: bool, **options: Any
+) -> None:
+    """Import multiTimeline.csv, as the Google Trends page exports it in any language, from FILE."""
+    from signals.trends_import import prepare_google_trends
+
+    home = common.settings_of(ctx).home
+    with progress(f"Reading {file.name}") as advance:
+        prepared = prepare_google_trends(file, known_signals=known_signals(home), progress=advance, **options)
+    finish(home, prepared, dry_run=dry_run, wait=wait, as_json=as_json)
+
+
 KINDS = click.option(
     "--kind", "kinds", multiple=True, help="Only this kind of place or travel; may be given several times."
 )
