@@ -15,6 +15,8 @@ from api.app import create_app
 from api.cli import cli
 from api.settings import Settings
 from forecast import engines, forecast
+from tests.fakes.server import serving
+from tests.fakes.wikimedia import Wikimedia
 from tests.forecast.series_makers import weekly_sales
 
 ROOT = Path(__file__).parent.parent
@@ -42,10 +44,16 @@ def outputs(folder: Path) -> dict[str, str]:
     """What each command of the README printed, run in its order; `serve` is replaced by the REST test."""
     lines = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
     commands = [line for line in lines if line.startswith("groundswell ") and line != "groundswell serve"]
-    assert len(commands) == 4
+    assert len(commands) == 7
     printed = {}
-    with pytest.MonkeyPatch.context() as patch:
+    views = {str(day.date()): 900 + day.day for day in pd.date_range("2022-01-01", pd.Timestamp.today())}
+    pages = {("en.wikipedia", title): views for title in ("Jacket", "Winter_clothing")}
+    with pytest.MonkeyPatch.context() as patch, serving(Wikimedia(pages)) as fake:
         patch.chdir(folder)
+        (folder / "home").mkdir()
+        (table,) = blocks("toml")
+        here = table.replace("[connectors.wikimedia]", f'[connectors.wikimedia]\nbase_url = "{fake.url}"')
+        (folder / "home" / "groundswell.toml").write_text(here, encoding="utf-8")
         for command in commands:
             result = CliRunner().invoke(cli, ["--home", str(folder / "home"), *shlex.split(command)[1:]])
             assert result.exit_code == 0, f"{command}\n{result.output}"
@@ -58,6 +66,9 @@ def test_the_commands_run_in_their_order(outputs: dict[str, str], folder: Path) 
     assert "80 % interval" in forecast
     assert "mobility" in forecast
     assert (folder / "report.html").stat().st_size > 1_000_000
+    assert "done" in outputs["groundswell signals pull"]
+    assert "ok" in outputs["groundswell signals status"]
+    assert "[[signals]]" in outputs['groundswell signals suggest "Clothing stores"']
 
 
 def test_the_python_example_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
