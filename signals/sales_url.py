@@ -12,8 +12,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -21,6 +19,7 @@ import httpx
 import stamina
 
 from signals.refused import ImportRefused
+from signals.retry_after import asked_wait
 from signals.sales_config import Address, shown
 from signals.sales_folder import in_file
 from signals.tables import Table, read_table
@@ -130,25 +129,12 @@ def _fetch(address: Address, part: Path, deadline: float, most: int) -> str:
 def _check_status(answer: httpx.Response, address: Address) -> None:
     reason = f"the server answered {answer.status_code} {answer.reason_phrase}"
     if answer.status_code == 429 or answer.status_code >= 500:
-        raise _Again(reason, _asked_pause(answer.headers.get("Retry-After")))
+        raise _Again(reason, asked_wait(answer.headers))
     if answer.status_code != 200:
         remedy = "Check the address; a signed one may have expired" if answer.status_code in (401, 403) else "Check it"
         raise _refused(address, reason, remedy)
     if "html" in answer.headers.get("Content-Type", ""):
         raise _refused(address, "it answered a web page", "Give the address of the file itself")
-
-
-def _asked_pause(value: str | None) -> float | None:
-    """Retry-After, in seconds or as a date, as seconds from now; None where it says neither."""
-    if value is None:
-        return None
-    try:
-        if value.strip().isdecimal():
-            return float(value)
-        moment = parsedate_to_datetime(value)
-        return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
-    except (ValueError, TypeError):
-        return None
 
 
 def _kind(part: Path, address: Address) -> str:

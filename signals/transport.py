@@ -11,9 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
@@ -23,6 +21,7 @@ import stamina
 from signals.connector import Connector, Payload, Policy, Request
 from signals.pull_state import PullState, moment_at
 from signals.redact import Redactor
+from signals.retry_after import asked_wait
 
 # Without a handler Python writes each retry that stamina tells of to stderr; those who set up logging still get them.
 logging.getLogger("stamina").addHandler(logging.NullHandler())
@@ -129,7 +128,9 @@ class Transport:
             raise SourceFailed(self._told(request, self._redactor.text(str(error)))) from error
         status = answer.status_code
         if status == 429 or status >= 500:
-            raise _Transient(f"status {status} {answer.reason_phrase}", _wait_asked(answer), too_many=status == 429)
+            raise _Transient(
+                f"status {status} {answer.reason_phrase}", asked_wait(answer.headers), too_many=status == 429
+            )
         if status not in policy.answers:
             said = self._redactor.text(body[:200].decode("utf-8", "replace")).strip()
             raise SourceFailed(self._told(request, f"status {status} {answer.reason_phrase}: {said}"))
@@ -182,31 +183,6 @@ def _another_try(error: Exception) -> bool | timedelta:
     if error.wait is None:
         return True
     return timedelta(seconds=error.wait) if error.wait <= LONGEST_WAIT else False
-
-
-def _wait_asked(answer: httpx.Response) -> float | None:
-    """Seconds to wait as Retry-After says, in seconds or as a date, or as X-RateLimit-Reset does; None: not said."""
-    text = answer.headers.get("Retry-After", "").strip()
-    with suppress(ValueError):
-        return max(0.0, float(text))
-    moment = None
-    with suppress(ValueError, TypeError):
-        moment = parsedate_to_datetime(text)
-    if moment is None and answer.status_code == 429:
-        moment = _reset(answer.headers.get("X-RateLimit-Reset", "").strip())
-    if moment is None:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
-
-
-def _reset(text: str) -> datetime | None:
-    """A moment as seconds since the epoch or in ISO 8601."""
-    with suppress(ValueError, OverflowError, OSError):
-        return datetime.fromtimestamp(float(text), UTC)
-    with suppress(ValueError):
-        return datetime.fromisoformat(text)
-    return None
 
 
 def _host(request: Request) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +62,19 @@ LAG_DAYS = click.option(
     default=0,
     show_default=True,
     help="Days after the end of a period at which its value became known, where the file does not say.",
+)
+KINDS = click.option(
+    "--kind", "kinds", multiple=True, help="Only this kind of place or travel; may be given several times."
+)
+REGIONS = click.option(
+    "--region", "regions", multiple=True, help="DE, US-NY, US/* or *; may be given several times.  [default: countries]"
+)
+FOR = click.option(
+    "--category",
+    "categories",
+    multiple=True,
+    default=("*",),
+    help="Only these categories may use them.  [default: every]",
 )
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Read and check everything, store nothing.")
 WAIT = click.option(
@@ -177,13 +190,7 @@ def economic_tracker_command(ctx: click.Context, /, dry_run: bool, wait: float, 
 @import_group.command("google-trends")
 @FILE
 @click.option("--region", help="The place where the file does not name one that is known: US, US-NY, world.")
-@click.option(
-    "--category",
-    "categories",
-    multiple=True,
-    default=("*",),
-    help="Only these categories may use them.  [default: every]",
-)
+@FOR
 @click.option("--known-at", type=common.Moment(), help="When the file was exported (UTC).  [default: now]")
 @DRY_RUN
 @WAIT
@@ -201,64 +208,33 @@ def google_trends_command(
     finish(home, prepared, dry_run=dry_run, wait=wait, as_json=as_json)
 
 
-KINDS = click.option(
-    "--kind", "kinds", multiple=True, help="Only this kind of place or travel; may be given several times."
-)
-REGIONS = click.option(
-    "--region", "regions", multiple=True, help="DE, US-NY, US/* or *; may be given several times.  [default: countries]"
-)
-FOR = click.option(
-    "--category",
-    "categories",
-    multiple=True,
-    default=("*",),
-    help="Only these categories may use them.  [default: every]",
-)
+def _mobility(name: str, span: str) -> None:
+    """Add the command that imports one of the two archives of mobility."""
+
+    @import_group.command(
+        f"{name}-mobility",
+        help=f"Import {name.title()}'s mobility archive ({span}) from FILE, a CSV file, .gz, .zip or a folder.",
+    )
+    @click.argument("file", type=click.Path(exists=True, path_type=Path))
+    @REGIONS
+    @KINDS
+    @FOR
+    @DRY_RUN
+    @WAIT
+    @common.as_json
+    @click.pass_context
+    def command(ctx: click.Context, /, file: Path, dry_run: bool, wait: float, as_json: bool, **options: Any) -> None:
+        from signals import mobility_import
+
+        prepare = getattr(mobility_import, f"prepare_{name}_mobility")
+        chosen = {key: values or None for key, values in options.items()}
+        with progress(f"Reading {file.name}") as advance:
+            prepared = prepare(file, progress=advance, **chosen)
+        finish(common.settings_of(ctx).home, prepared, dry_run=dry_run, wait=wait, as_json=as_json)
 
 
-@import_group.command("apple-mobility")
-@click.argument("file", type=click.Path(exists=True, path_type=Path))
-@REGIONS
-@KINDS
-@FOR
-@DRY_RUN
-@WAIT
-@common.as_json
-@click.pass_context
-def apple_mobility_command(
-    ctx: click.Context, /, file: Path, dry_run: bool, wait: float, as_json: bool, **options: Any
-) -> None:
-    """Import Apple's mobility archive (January 2020 to April 2022) from FILE, a CSV file, .gz, .zip or a folder."""
-    from signals.mobility_import import prepare_apple_mobility
-
-    _import_mobility(ctx, prepare_apple_mobility, file, options, dry_run=dry_run, wait=wait, as_json=as_json)
-
-
-@import_group.command("google-mobility")
-@click.argument("file", type=click.Path(exists=True, path_type=Path))
-@REGIONS
-@KINDS
-@FOR
-@DRY_RUN
-@WAIT
-@common.as_json
-@click.pass_context
-def google_mobility_command(
-    ctx: click.Context, /, file: Path, dry_run: bool, wait: float, as_json: bool, **options: Any
-) -> None:
-    """Import Google's mobility archive (February 2020 to October 2022) from FILE, a CSV file, .gz, .zip or a folder."""
-    from signals.mobility_import import prepare_google_mobility
-
-    _import_mobility(ctx, prepare_google_mobility, file, options, dry_run=dry_run, wait=wait, as_json=as_json)
-
-
-def _import_mobility(
-    ctx: click.Context, prepare: Callable[..., Prepared], file: Path, options: dict[str, Any], **how: Any
-) -> None:
-    chosen = {name: values or None for name, values in options.items()}
-    with progress(f"Reading {file.name}") as advance:
-        prepared = prepare(file, progress=advance, **chosen)
-    finish(common.settings_of(ctx).home, prepared, **how)
+_mobility("apple", "January 2020 to April 2022")
+_mobility("google", "February 2020 to October 2022")
 
 
 def known_categories(home: Path) -> dict[str, str]:
