@@ -96,7 +96,7 @@ def measure_kills(series: int, kills: int) -> None:
                 assert pull.stdout is not None
                 pull.stdout.readline()  # it has begun
                 try:
-                    pull.wait(chance.uniform(0.2, 5.0))
+                    pull.wait(chance.uniform(0.2, 10.0))
                 except subprocess.TimeoutExpired:
                     pull.kill()
                     killed += 1

@@ -24,10 +24,10 @@ class Handing:
         """Put a batch into the inbox; its ticket. Raises BatchRefused."""
         ticket = hand_over(self._home, batch, now)
         if time.monotonic() - self._stored > EVERY:
-            self._store()
+            self.store()
         return ticket
 
-    def _store(self) -> bool:
+    def store(self) -> bool:
         """Store and publish what waits, unless another process owns the store: then that does it."""
         with self._lock:
             self._stored = time.monotonic()
@@ -46,7 +46,7 @@ class Handing:
             found = {ticket: self._answer(ticket) for ticket in tickets}
             if all(found.values()) or time.monotonic() > deadline:
                 return found
-            if not self._store():
+            if not self.store():
                 time.sleep(0.1)
 
     def _answer(self, ticket: str) -> AppendResult | BatchRefused | None:

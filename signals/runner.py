@@ -137,6 +137,7 @@ class _Runner:
     ) -> None:  # fmt: skip
         self._home, self._config, self._options, self._now = home, config, options, now
         self._state, self._handing, self._make_transport = PullState(home), Handing(home), make_transport
+        self._handing.store()  # what a killed pull had handed over moves the cursors
         self._snapshot = _newest(home)
         self._cursors = self._snapshot.cursors() if self._snapshot else {}
         self._count = _Count(progress)
