@@ -14,7 +14,7 @@ import stamina
 
 from signals.refused import ImportRefused
 from signals.sales_config import Address
-from signals.sales_url import ATTEMPTS, _Again, _asked_pause, _pause, land
+from signals.sales_url import ATTEMPTS, _Again, _pause, land
 from tests.fakes.server import BROKEN, PAGE, Answer, Asked, Fake, cut, serving, too_many
 
 CSV = b"group,week,units\n" + b"".join(b"Boots,2026-09-%02d,%d\n" % (day, day) for day in (6, 13, 20, 27))
@@ -89,9 +89,6 @@ def test_a_slow_answer_is_given_up(store: Fake, tmp_path: Path) -> None:
 
 
 def test_the_pause_is_what_the_server_asks_for() -> None:
-    assert _asked_pause("7") == 7
-    assert _asked_pause("Wed, 01 Jan 2020 00:00:00 GMT") == 0
-    assert _asked_pause("soon") is None
     assert (_pause(_Again("429", 7.0)), _pause(_Again("429", 3600.0)), _pause(_Again("cut"))) == (7.0, False, True)
     assert _pause(ValueError()) is False
 
