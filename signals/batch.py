@@ -28,6 +28,9 @@ class Batch:
     which lets the store decide: a period's first version became known at its end + `lag`, a changed one now.
     A missing quantity or value withdraws what was known. Metadata left missing keeps what the store already knows.
     `cursors` say through which moment (UTC) the source of a signal has been read.
+    `reread`: what a mended parser makes of a payload that was landed at the batch's `now`. An undated row is then dated
+    as if nothing else were known of its period, a row dated `now` was observed; either replaces what was recorded for
+    its very moment.
     """
 
     connector: str
@@ -39,6 +42,7 @@ class Batch:
     cursors: pd.DataFrame | None = None
     payload_sha: str = ""
     lag: timedelta = timedelta(0)
+    reread: bool = False
 
     def __post_init__(self) -> None:
         # The log of the store keeps these two of every batch, of a refused one too.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -16,12 +16,15 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from signals.connector import GROUP, ConfigError, Connector, ConnectorSettings, Entry
+from signals.connector import GROUP, ConfigError, Connector, ConnectorSettings, Drift, Entry
 from signals.durations import Duration
 from signals.names import name_problem
-from signals.redact import Redactor
+from signals.plugged import slips, told
+from signals.redact import Redactor, holds_secret
+from signals.toml_tables import FILE, list_of_tables, read_tables
 
-FILE = "groundswell.toml"
+logger = logging.getLogger(__name__)
+
 AnyConnector = Connector[Any, Any]
 M = TypeVar("M", bound=BaseModel)
 
@@ -31,7 +34,7 @@ class _Common(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    connector: str
+    connector: str = Field(min_length=1)
     categories: tuple[str, ...] = Field(("*",), min_length=1)
     every: Duration | None = None
     start: date | None = None
@@ -50,8 +53,8 @@ class Wanted:
 
     @property
     def key(self) -> str:
-        """What names it between runs, as long as what is asked for stays the same."""
-        asked = self.entry.model_dump(mode="json", exclude_defaults=True)
+        """What names it between runs, as long as what is asked for, and for whom, stays the same."""
+        asked = self.entry.model_dump(mode="json", exclude_defaults=True) | {"categories": sorted(self.categories)}
         return f"{self.connector.name} {json.dumps(asked, sort_keys=True, ensure_ascii=False)}"
 
     @property
@@ -80,29 +83,35 @@ def connector_names() -> list[str]:
 
 
 def connector_type(name: str, where: str = FILE) -> type[AnyConnector]:
-    """The connector of that name; ConfigError with the known ones."""
+    """The connector of that name; ConfigError with the known ones, and where its code cannot be loaded."""
     if name not in _points():
         near = difflib.get_close_matches(name, _points(), n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise ConfigError("connector", name, f"one of {', '.join(connector_names())}{hint}", where)
-    kind: type[AnyConnector] = _points()[name].load()
+    try:
+        kind: type[AnyConnector] = _points()[name].load()
+    except Exception as error:
+        raise ConfigError("connector", name, f"one whose code can be loaded ({told(error)})", where) from error
     return kind
+
+
+def loadable_connectors() -> dict[str, type[AnyConnector]]:
+    """Every connector that is installed, by name, without those whose code cannot be loaded: the log names them."""
+    found = {}
+    for name in connector_names():
+        try:
+            found[name] = connector_type(name)
+        except ConfigError as error:
+            logger.warning("left out: %s", error)
+    return found
 
 
 def load_config(home: Path, environ: Mapping[str, str] = os.environ) -> PullConfig:
     """Read groundswell.toml of a home; without a file nothing is wanted. Raises ConfigError."""
-    path = home / FILE
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return PullConfig()
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(FILE, str(path), f"a TOML file in UTF-8 ({error})", str(path)) from error
-    given, entries = tables.get("connectors", {}), tables.get("signals", [])
+    path, tables = home / FILE, read_tables(home)
+    given, entries = tables.get("connectors", {}), list_of_tables(tables, "signals", home)
     if not isinstance(given, dict) or not all(isinstance(table, dict) for table in given.values()):
         raise ConfigError("connectors", "no tables", "tables that begin with [connectors.NAME]", str(path))
-    if not isinstance(entries, list) or not all(isinstance(table, dict) for table in entries):
-        raise ConfigError("signals", "no list of tables", "tables that begin with [[signals]]", str(path))
     names = dict.fromkeys([*given, *(str(table.get("connector", "")) for table in entries)])
     reader = _Reader(path, environ)
     connectors = {name: reader.connector(name, given.get(name, {})) for name in names if name}
@@ -125,6 +134,7 @@ class _Reader:
 
     def wanted(self, table: Mapping[str, Any], number: int, connectors: Mapping[str, AnyConnector]) -> Wanted:
         where = f"{self._path}, [[signals]] {number}"
+        _refuse_secrets(table, where)
         common = {name: value for name, value in table.items() if name in _Common.model_fields}
         said = _validated(_Common, common, where)
         connector = connectors[said.connector]
@@ -140,6 +150,7 @@ class _Reader:
         self, kind: type[AnyConnector], name: str, table: Mapping[str, Any], where: str
     ) -> ConnectorSettings:  # fmt: skip
         values = dict(table)
+        _refuse_secrets(values, where)
         for key in secret_fields(kind.settings_type):
             if key in values:
                 allowed = f"a variable {variable(name, key)} or {key}_file: secrets do not belong in this file"
@@ -157,8 +168,10 @@ class _Reader:
         if file is None:
             return None
         try:
-            text = (self._path.parent / str(file)).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
+            if not isinstance(file, str):
+                raise ValueError("its name is no text")
+            text = (self._path.parent / file).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
             raise ConfigError(f"{key}_file", str(file), f"a file that can be read ({error})", where) from error
         if not text:
             raise ConfigError(f"{key}_file", str(file), "a file that is not empty", where)
@@ -182,7 +195,7 @@ def variable(connector: str, setting: str) -> str:
 def secret_variables() -> set[str]:
     """Every variable that some connector reads a secret from."""
     names = {
-        variable(name, key) for name in _points() for key in secret_fields(connector_type(name).settings_type)
+        variable(name, key) for name, kind in loadable_connectors().items() for key in secret_fields(kind.settings_type)
     }  # fmt: skip
     return names | {f"{name}_FILE" for name in names}
 
@@ -190,13 +203,23 @@ def secret_variables() -> set[str]:
 def _check_signals(connector: AnyConnector, entry: Entry, where: str) -> None:
     """Refuse an entry whose signals cannot be named so."""
     try:
-        signals = connector.signals(entry)
+        with slips("naming its signals", ConfigError):
+            signals = list(connector.signals(entry))
     except ConfigError as error:
         raise ConfigError(error.key, error.value, error.allowed, where) from error
+    except Drift as error:
+        raise ConfigError("connector", connector.name, f"one that can name its signals ({error})", where) from error
     for signal in signals:
         problem = name_problem("signal", signal.signal)
         if problem is not None:
             raise ConfigError("signal", signal.signal, f"another name, for {problem[0]}", where)
+
+
+def _refuse_secrets(table: Mapping[str, Any], where: str) -> None:
+    """Refuse an address that holds a login or a key: the file is copied, backed up and checked in."""
+    for key, value in table.items():
+        if isinstance(value, str) and holds_secret(value):
+            raise ConfigError(key, "***", "an address without a secret; connectors take theirs from variables", where)
 
 
 def _refuse_future(start: datetime | None, where: str) -> None:
@@ -214,7 +237,7 @@ def _validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
         if kind == "extra_forbidden":
             near = difflib.get_close_matches(key, model.model_fields, n=1)
             hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(model.model_fields)}"
-            raise ConfigError(key, value, f"no key of this name: {hint}", where) from None
+            raise ConfigError(key, "…", f"no key of this name: {hint}", where) from None  # it may be a secret
         if kind == "missing":
             raise ConfigError(key, "missing", "it is needed", where) from None
         allowed = str(first.get("ctx", {}).get("error") or first["msg"])

@@ -134,7 +134,7 @@ class Payload:
         text = self.text()
         try:
             return json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # ValueError: no JSON, or a number with thousands of digits
             what = "a web page" if text.lstrip()[:1] == "<" else "no JSON"
             raise Drift(f"the answer is {what}", found=text[:200]) from error
 
@@ -178,19 +178,29 @@ def observations(
 ) -> Observations:
     """Observations of one signal: any day of each period and its value; `more` are optional columns.
 
-    Raises Drift where a day cannot be read as ISO 8601 or a value is no number.
+    A moment counts for the day that its text names, whatever its offset. Raises Drift where a day cannot be read as
+    ISO 8601 or a value is no number.
     """
     try:
-        moments = pd.to_datetime(pd.Series(days, dtype=object if not len(days) else None), format="ISO8601")
+        moments = pd.to_datetime(_local(pd.Series(days, dtype=object if not len(days) else None)), format="ISO8601")
         numbers = pd.to_numeric(pd.Series(values, dtype=object if not len(values) else None)).astype("float64")
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise Drift(str(error).split(". ")[0]) from error
-    if moments.dt.tz is not None:
-        moments = moments.dt.tz_convert(None)
     start, end = spans(moments.to_numpy().astype("datetime64[D]"), cadence)
     rows = {"start": start.astype("datetime64[us]"), "end": end.astype("datetime64[us]")}
     frame = pd.DataFrame({"signal": pd.Series([signal] * len(start), dtype="str"), **rows, "value": numbers.to_numpy()})
     return Observations(frame.assign(**more))
+
+
+def _local(days: pd.Series) -> pd.Series:
+    """Moments without their offsets from UTC."""
+    if isinstance(days.dtype, pd.DatetimeTZDtype):
+        local: pd.Series = days.dt.tz_localize(None)
+        return local
+    if pd.api.types.infer_dtype(days) != "string":
+        return days
+    without: pd.Series = days.str.replace(r"(?<=\d\d:\d\d)(\S*?)\s*(?:Z|[+-]\d\d:?(?:\d\d)?)$", r"\1", regex=True)
+    return without
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
+LONGEST = 520 * 604_800  # ten years
 _FORM = re.compile(rf"(\d{{1,9}}) ({'|'.join(_SECONDS)})s?")
 
 
@@ -15,7 +16,10 @@ def duration(value: object) -> timedelta:
     found = _FORM.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError("a number and a unit, such as 10 seconds, 15 minutes, 6 hours or 1 day")
-    return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+    seconds = int(found[1]) * _SECONDS[found[2]]
+    if seconds > LONGEST:
+        raise ValueError("at most 520 weeks")
+    return timedelta(seconds=seconds)
 
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]

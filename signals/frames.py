@@ -13,6 +13,7 @@ from signals.batch import Batch
 from signals.connector import COLUMNS, OPTIONAL, Connector, Drift, Observations, Pull, Signal
 
 HALVED, DOUBLED = 0.5, 2.0
+OLDEST = datetime(1700, 1, 1)  # a value from before it is a date misread
 
 
 def check_observations(found: Observations, pull: Pull, signals: Mapping[str, Signal], now: datetime) -> None:
@@ -31,6 +32,8 @@ def check_observations(found: Observations, pull: Pull, signals: Mapping[str, Si
         raise Drift("two values for one period", str(row["signal"]), f"{row['start']:%Y-%m-%d}")
     if np.isinf(frame["value"].to_numpy(dtype="float64")).any():
         raise Drift("a value that is not finite", "value")
+    if (frame["start"] < OLDEST).any():
+        raise Drift(f"a value of a period before {OLDEST:%Y}", "start", str(frame["start"].min()))
     ahead = [name for name in pull.signals if signals[name].future_known]
     early = frame[(frame["start"] > now) & ~frame["signal"].isin(ahead)]
     if len(early):

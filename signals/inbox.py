@@ -66,6 +66,7 @@ def hand_over(home: Path, batch: Batch, now: datetime | None = None) -> str:
         "connector": batch.connector,
         "payload_sha": batch.payload_sha,
         "lag_seconds": batch.lag.total_seconds(),
+        "reread": batch.reread,
         "handed_over": now.isoformat(),
         "tables": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
@@ -121,7 +122,8 @@ def _batch(folder: Path) -> tuple[Batch, datetime]:
             raise HandOverUnreadable(f"{name} in {MANIFEST} is {str(manifest[name])[:80]!r}")
     frames = {name: _frame(folder, name, digest) for name, digest in manifest["tables"].items()}
     lag = timedelta(seconds=manifest["lag_seconds"])
-    batch = Batch(manifest["connector"], **frames, payload_sha=manifest["payload_sha"], lag=lag)
+    sha, reread = manifest["payload_sha"], manifest.get("reread", False) is True
+    batch = Batch(manifest["connector"], **frames, payload_sha=sha, lag=lag, reread=reread)
     return batch, utc(datetime.fromisoformat(manifest["handed_over"]))
 
 

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import os
+import zlib
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,10 @@ from signals.connector import Connector, Payload, Pull, Request
 from signals.home import fsync
 from signals.pull_state import Landed, PullState
 from signals.redact import Redactor
+
+
+class PayloadLost(RuntimeError):  # noqa: N818 - named for what happened, as its callers read it
+    """A payload that was landed cannot be read any more."""
 
 
 def pull_key(pull: Pull) -> str:
@@ -28,6 +33,11 @@ class Landing:
         self._folder = home / "raw" / connector.name
         self._state, self._connector, self._redactor = state, connector, redactor
 
+    def tidy(self) -> None:
+        """Drop what a killed pull has left half-written; only for the one who holds the lock of the source."""
+        for part in self._folder.glob(".tmp-*"):
+            part.unlink()
+
     def fingerprint(self, request: Request) -> str:
         """A hash of what was asked, the same whatever the secrets."""
         return hashlib.sha256(self._asked(request).encode()).hexdigest()
@@ -40,10 +50,9 @@ class Landing:
         return json.dumps(asdict(plain), sort_keys=True, ensure_ascii=False)
 
     def keep(self, run: str, pull: Pull, payload: Payload, headers: dict[str, str]) -> int:
-        """Put a payload on disk; its number. It is safe when this returns."""
-        body = self._redactor.body(payload.body)
-        sha = hashlib.sha256(body).hexdigest()
-        self._write(sha, body)
+        """Put a payload, whose body holds no secret, on disk; its number. It is safe when this returns."""
+        sha = hashlib.sha256(payload.body).hexdigest()
+        self._write(sha, payload.body)
         seconds = pull.recall.total_seconds()
         pulled = {"through": str(pull.through), "context": dict(pull.context), "recall": seconds}
         facts = {
@@ -61,8 +70,6 @@ class Landing:
     def _write(self, sha: str, body: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         place = self._folder / f"{sha}.gz"
-        if place.exists():
-            return
         part = place.with_name(f".tmp-{os.getpid()}-{place.name}")
         part.write_bytes(gzip.compress(body, 6, mtime=0))
         fsync(part)
@@ -70,7 +77,12 @@ class Landing:
         fsync(self._folder)
 
     def read(self, landed: Landed) -> Payload:
-        """A payload as it was landed; OSError where its file is gone or damaged."""
-        asked = json.loads(landed.request)["asked"]
-        body = gzip.decompress((self._folder / f"{landed.sha}.gz").read_bytes())
+        """A payload as it was landed; raises PayloadLost where its file is gone or damaged."""
+        asked, place = json.loads(landed.request)["asked"], self._folder / f"{landed.sha}.gz"
+        try:
+            body = gzip.decompress(place.read_bytes())
+        except (OSError, EOFError, zlib.error) as error:
+            raise PayloadLost(f"{place} cannot be read ({error})") from error
+        if hashlib.sha256(body).hexdigest() != landed.sha:
+            raise PayloadLost(f"{place} is not what was landed")
         return Payload(Request(**asked), body, landed.fetched_at, landed.status, landed.content_type)

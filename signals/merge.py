@@ -27,6 +27,7 @@ class Stamp:
     recorded: int
     now: datetime
     lag: timedelta
+    reread: bool
 
 
 @dataclass(frozen=True)
@@ -292,6 +293,7 @@ def _date(connection: duckdb.DuckDBPyConnection, table: _Values, stamp: Stamp) -
     """Table `dated`: `staged` with every known_at decided and its basis.
 
     An undated change is known now, yet never before the version that it replaces, should the clock have gone back.
+    What is read again is dated as when it was read first: see Batch.
     """
     key = ", ".join(table.key)
     run(
@@ -307,11 +309,14 @@ def _date(connection: duckdb.DuckDBPyConnection, table: _Values, stamp: Stamp) -
             )
             SELECT {key}, "end", {table.value}, {table.extra},
                    CASE WHEN known_at IS NOT NULL THEN known_at
-                        WHEN newest IS NOT NULL THEN greatest(newest, $now) ELSE least(due, $now) END AS known_at,
-                   CASE WHEN known_at IS NOT NULL THEN 'published'
-                        WHEN newest IS NULL AND due < $now THEN 'assumed_lag' ELSE 'observed' END AS known_basis
+                        WHEN newest IS NULL OR $reread THEN least(due, $now) ELSE greatest(newest, $now) END
+                       AS known_at,
+                   CASE WHEN known_at = $now AND $reread THEN 'observed'
+                        WHEN known_at IS NOT NULL THEN 'published'
+                        WHEN (newest IS NULL OR $reread) AND due < $now THEN 'assumed_lag'
+                        ELSE 'observed' END AS known_basis
             FROM due""",
-        {"lag": stamp.lag, "now": stamp.now},
+        {"lag": stamp.lag, "now": stamp.now, "reread": stamp.reread},
     )
     run(connection, "DROP TABLE staged")
 

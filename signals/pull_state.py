@@ -14,6 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from signals.home import Home
+from signals.trouble import StoreDamaged, space_needed
+
 _TABLES = """
 CREATE TABLE IF NOT EXISTS call (host TEXT NOT NULL, at REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS call_of_host ON call (host, at);
@@ -28,7 +31,15 @@ CREATE TABLE IF NOT EXISTS payload (
     fetched_at TEXT NOT NULL, sha TEXT NOT NULL, parser TEXT NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS payload_of_pull ON payload (connector, pull, fetched_at);
 CREATE TABLE IF NOT EXISTS records (signal TEXT PRIMARY KEY, usual REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS begun (signal TEXT PRIMARY KEY, since TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS memory (host TEXT PRIMARY KEY, seconds REAL NOT NULL);
 """
+
+# Sources may share a host: its calls are kept as long as the one with the longest span needs them.
+_REMEMBER = """INSERT INTO memory VALUES ($host, $seconds)
+               ON CONFLICT (host) DO UPDATE SET seconds = max(seconds, excluded.seconds)"""
+_FORGET = """DELETE FROM call WHERE host = $host
+             AND at < $now - 60 - (SELECT seconds FROM memory WHERE host = $host)"""
 
 
 @dataclass(frozen=True)
@@ -65,21 +76,43 @@ class PullState:
     """Opens the file for each question, so that it may be used by many threads and processes."""
 
     def __init__(self, home: Path) -> None:
-        self._path = home / "state" / "pull.sqlite"
+        self._home, self._path = Home(home), home / "state" / "pull.sqlite"
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(self._path, timeout=30, isolation_level=None)) as connection:
+        with self._telling(), closing(self._connect()) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(_TABLES)
 
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, timeout=30, isolation_level=None)
+
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path, timeout=30, isolation_level=None)) as connection:
+        with self._telling(), closing(self._connect()) as connection:
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.commit()
 
-    def reserve(self, host: str, now: float, interval: float, budget: tuple[int, float] | None) -> float:
-        """Take the next free moment for a request to a host: seconds since the epoch, at least `now`."""
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Errors of the file as DiskFull and StoreDamaged."""
+        try:
+            with space_needed(self._home, "so what became of the pull is not noted"):
+                yield
+        except sqlite3.OperationalError:
+            raise  # such as a lock that is not given up: the file is sound
+        except sqlite3.DatabaseError as error:
+            raise StoreDamaged(
+                f"{self._path} cannot be read ({error}); move it and the files beside it that begin with its name "
+                "aside and pull again. No value is lost: only how each source fared, and which payloads were landed"
+            ) from error
+
+    def reserve(
+        self, host: str, now: float, interval: float, budget: tuple[int, float] | None, within: float = float("inf")
+    ) -> float:
+        """Take the next free moment for a request to a host: seconds since the epoch, at least `now`.
+
+        One that is more than `within` seconds away is told and not taken.
+        """
         with self._opened() as connection:
             # A clock that was set back must not keep everybody waiting for what lies in its future.
             connection.execute("DELETE FROM call WHERE host = ? AND at > ?", [host, now + 3600])
@@ -87,9 +120,11 @@ class PullState:
             at = max(now, (last or 0.0) + interval)
             if budget is not None:
                 at = max(at, _nth_last(connection, host, budget))
+            if at - now > within:
+                return at
             connection.execute("INSERT INTO call VALUES (?, ?)", [host, at])
-            keep = max(interval, budget[1] if budget else 0.0)
-            connection.execute("DELETE FROM call WHERE host = ? AND at < ?", [host, now - keep - 60])
+            connection.execute(_REMEMBER, {"host": host, "seconds": max(interval, budget[1] if budget else 0.0)})
+            connection.execute(_FORGET, {"host": host, "now": now})
         return at
 
     def block(self, host: str, until: float) -> None:
@@ -181,6 +216,19 @@ class PullState:
                      FROM payload WHERE connector = $c AND state = 'set aside'"""
             count, reason = connection.execute(sql, {"c": connector}).fetchone()
         return count, reason or ""
+
+    def begun(self, signal: str) -> datetime | None:
+        """From which moment on the history of a signal was asked for; None where that is not known."""
+        with self._opened() as connection:
+            row = connection.execute("SELECT since FROM begun WHERE signal = ?", [signal]).fetchone()
+        return _moment(row[0]) if row else None
+
+    def set_begun(self, since: Mapping[str, datetime]) -> None:
+        """Remember from which moments on signals have been asked for, where that is earlier than before."""
+        with self._opened() as connection:
+            sql = """INSERT INTO begun VALUES (?, ?)
+                     ON CONFLICT (signal) DO UPDATE SET since = min(since, excluded.since)"""
+            connection.executemany(sql, [(signal, str(moment)) for signal, moment in since.items()])
 
     def usual_records(self, signal: str) -> float | None:
         """From how many records of the source a value of a signal was usually made; None where it is not known."""

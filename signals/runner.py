@@ -25,10 +25,12 @@ from signals.connector import ConfigError, Drift, Payload, Pull, Request, Signal
 from signals.frames import batch_of, check_observations, check_records
 from signals.handing import Handing
 from signals.home import Home, utc
-from signals.landing import Landing, pull_key
-from signals.pull_state import PullState
-from signals.store import Snapshot, StoreEmpty, UnknownCategory, open_snapshot
-from signals.transport import SourceClosed, SourceFailed, Transport
+from signals.landing import Landing, PayloadLost, pull_key
+from signals.plugged import slips
+from signals.pull_state import Landed, PullState
+from signals.redact import Redactor
+from signals.store import DiskFull, Snapshot, StoreDamaged, StoreEmpty, UnknownCategory, open_snapshot
+from signals.transport import SourceClosed, SourceFailed, Stopped, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +38,6 @@ REUSE = timedelta(hours=6)  # a payload that a killed pull had landed is not ask
 THREADS = 8
 TROUBLES = 3  # pulls of an entry that may fail before the rest of it is left for the next time
 Progress = Callable[[int, int, str], None]  # pulls done, pulls planned, which source
-
-
-class _Stopped(RuntimeError):  # noqa: N818
-    """The pull was asked to end; what was fetched is kept."""
 
 
 class SourceBusy(RuntimeError):  # noqa: N818 - named for what happened, as its callers read it
@@ -70,6 +68,7 @@ class _Job:
 
     wanted: Wanted
     signals: tuple[Signal, ...] = ()
+    since: dict[str, datetime] = field(default_factory=dict)
     pulls: tuple[Pull, ...] = ()
     tickets: dict[str, list[int]] = field(default_factory=dict)  # with the payloads behind each
     requests: int = 0
@@ -146,10 +145,12 @@ class _Runner:
         """Pull all that is wanted of one connector, in order."""
         connector = self._config.connectors[name]
         jobs = [_Job(wanted) for wanted in self._config.wanted if wanted.connector is connector]
-        transport = self._make_transport(connector, self._state, self._config.redactor)
-        source = _Source(connector, transport, Landing(self._home, self._state, connector, self._config.redactor))
+        redactor = self._config.redactor
+        transport = self._make_transport(connector, self._state, redactor, self._options.stop.wait)
+        source = _Source(connector, transport, Landing(self._home, self._state, connector, redactor), redactor)
         try:
             with only_one(self._home, name):
+                source.landing.tidy()
                 for job in jobs:
                     self._prepare(job)
                 self._count.plan(sum(len(job.pulls) for job in jobs))
@@ -167,7 +168,7 @@ class _Runner:
             job.fail("off", f"set accept_terms = true in [connectors.{wanted.connector.name}] to agree to its terms")
             return
         last = self._state.entry(wanted.key).attempted
-        if self._options.due and last is not None and self._now - last < wanted.every:
+        if self._options.due and last is not None and timedelta(0) <= self._now - last < wanted.every:
             job.fail("fresh", f"pulled less than {wanted.every} ago")
             return
         try:
@@ -176,8 +177,12 @@ class _Runner:
             job.fail("failed", str(error))
             return
         job.signals = tuple(wanted.connector.signals(wanted.entry))
-        since = {signal.signal: self._since(wanted, signal) for signal in job.signals}
-        job.pulls = tuple(wanted.connector.plan(Task(wanted.entry, job.signals, since, self._now)))
+        job.since = {signal.signal: self._since(wanted, signal) for signal in job.signals}
+        try:
+            with slips("planning", ConfigError):
+                job.pulls = tuple(wanted.connector.plan(Task(wanted.entry, job.signals, job.since, self._now)))
+        except (Drift, ConfigError) as error:
+            job.fail("failed", self._config.redactor.text(str(error)))
 
     def _check_categories(self, wanted: Wanted) -> None:
         for category in wanted.categories:
@@ -193,7 +198,11 @@ class _Runner:
         through = self._cursors.get(signal.signal)
         if through is None or self._options.again:
             return begin
-        return max(begin, through.to_pydatetime() - policy.overlap)
+        begun = self._state.begun(signal.signal)
+        if wanted.start is not None and begun is not None and wanted.start < begun:
+            return begin  # `start` was moved to an earlier day
+        # A clock that was ahead when the cursor was set must not leave a gap.
+        return max(begin, min(through.to_pydatetime(), self._now) - policy.overlap)
 
     def _work(self, job: _Job, source: _Source) -> None:
         if job.status != "done":
@@ -206,12 +215,12 @@ class _Runner:
                 break
             try:
                 self._pull(job, pull, source)
-            except _Stopped:
+            except Stopped:
                 break
             except SourceClosed as closed:
                 job.trouble("failed", self._config.redactor.text(str(closed)))
                 return
-            except (Drift, SourceFailed, BatchRefused) as error:
+            except (Drift, SourceFailed, BatchRefused, PayloadLost) as error:
                 unread.update(pull.signals)
                 status = "drifted" if isinstance(error, Drift) else "failed"
                 job.trouble(status, f"{pull.signals[0]}: {self._config.redactor.text(str(error))}")
@@ -224,17 +233,18 @@ class _Runner:
         payloads, numbers, fetched = source.gather(pull, self._state, self._now, self._options.stop)
         job.requests += fetched
         earlier = source.recall(pull, self._state, self._now, numbers)
+        accepted = source.connector.name in self._options.accept
+        usual = {name: None if accepted else self._state.usual_records(name) for name in pull.signals}
+        sha = hashlib.sha256(b"".join(payload.body for payload in payloads)).hexdigest()
         try:
-            found = source.connector.parse(pull, [*earlier, *payloads])
-            check_observations(found, pull, {one.signal: one for one in job.signals}, self._now)
-            accepted = source.connector.name in self._options.accept
-            usual = {name: None if accepted else self._state.usual_records(name) for name in pull.signals}
-            records = check_records(found, usual)
+            with slips("reading the answer"):
+                found = source.connector.parse(pull, [*earlier, *payloads])
+                check_observations(found, pull, {one.signal: one for one in job.signals}, self._now)
+                records = check_records(found, usual)
+                batch = batch_of(source.connector, job.signals, pull, found, job.wanted.categories, sha)
         except Drift as drift:
             self._state.mark(numbers, "set aside", self._config.redactor.text(str(drift)))
             raise
-        sha = hashlib.sha256(b"".join(payload.body for payload in payloads)).hexdigest()
-        batch = batch_of(source.connector, job.signals, pull, found, job.wanted.categories, sha)
         job.tickets[self._handing.give(batch, max((p.fetched_at for p in payloads), default=self._now))] = numbers
         self._state.set_usual_records(records)
 
@@ -253,6 +263,8 @@ class _Runner:
         if job.status in ("done", "failed", "drifted", "waiting"):
             error = job.message if job.status in ("failed", "drifted") else ""
             self._state.set_entry(job.wanted.key, job.wanted.connector.name, self._now, error)
+        if job.status == "done":
+            self._state.set_begun(job.since)
         inserted = sum(one.inserted + one.withdrawn for one in stored)
         unchanged = sum(one.unchanged for one in stored)
         name = job.wanted.connector.name
@@ -266,6 +278,7 @@ class _Source:
     connector: AnyConnector
     transport: Transport
     landing: Landing
+    redactor: Redactor
 
     def gather(
         self, pull: Pull, state: PullState, now: datetime, stop: threading.Event
@@ -280,12 +293,13 @@ class _Source:
         while waiting:
             request = waiting.pop(0)
             landed = kept.get(self.landing.fingerprint(request))
-            if landed is not None:
-                payload, number = replace(self.landing.read(landed), request=request), landed.id
+            payload = None if landed is None else self._kept(landed, request)
+            if landed is not None and payload is not None:
+                number = landed.id
                 state.adopt(number, run)
             else:
                 if stop.is_set() and payloads:
-                    raise _Stopped
+                    raise Stopped
                 payload, number = self._fetch(run, pull, request)
                 fetched += 1
             payloads.append(payload)
@@ -295,15 +309,26 @@ class _Source:
                 waiting = [] if more is None else [more]
         return payloads, numbers, fetched
 
+    def _kept(self, landed: Landed, request: Request) -> Payload | None:
+        """A payload that a killed pull had landed; None where it is damaged and must be asked for again."""
+        try:
+            return replace(self.landing.read(landed), request=request)
+        except PayloadLost:
+            return None
+
     def _fetch(self, run: str, pull: Pull, request: Request) -> tuple[Payload, int]:
-        payload = self.connector.fetch(request, self.transport.get)
+        with slips("asking", SourceFailed, Stopped, DiskFull, StoreDamaged):
+            payload = self.connector.fetch(request, self.transport.get)
+        # Parsers read what is landed: no message of theirs, however cut, can hold a secret.
+        payload = replace(payload, body=self.redactor.body(payload.body))
         return payload, self.landing.keep(run, pull, payload, self.transport.headers)
 
     def _following(self, pull: Pull, payloads: list[Payload], numbers: list[int], state: PullState) -> Request | None:
         try:
-            return self.connector.next_page(pull, payloads)
+            with slips("looking for the next page"):
+                return self.connector.next_page(pull, payloads)
         except Drift as drift:
-            state.mark(numbers, "set aside", str(drift))
+            state.mark(numbers, "set aside", self.redactor.text(str(drift)))
             raise
 
     def recall(self, pull: Pull, state: PullState, now: datetime, numbers: Sequence[int]) -> list[Payload]:

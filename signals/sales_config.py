@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from signals.connector import ConfigError
 from signals.durations import Duration
+from signals.toml_tables import FILE, list_of_tables, read_tables
 
-FILE = "groundswell.toml"
 KINDS: Mapping[str, tuple[str, ...]] = {
     "folder": ("folder",),
     "url": ("url", "url_variable", "url_file"),
@@ -34,13 +33,16 @@ _OPTIONS = (
     *("category", "date", "quantity", "known_at", "frequency", "week", "unit", "timezone", "duplicates", "gaps"),
     *("dayfirst", "decimal", "lag_days"),
 )
-_LOGIN = re.compile(r"^(?P<head>https?://[^/?#:@\s]*:)(?P<password>[^/@\s]*)@")
+# A user without a password is often a token.
+_LOGIN = re.compile(r"^(?P<head>https?://(?:[^/?#:@\s]*:)?)(?P<password>[^/@\s]*)@")
 # The password of a database may hold a slash.
 _DATABASE_LOGIN = re.compile(r"^(?P<head>(?!https?:)[^:/?#\s]+://[^/?#:@\s]*:)(?P<password>[^@\s]*)@")
 _SIGNED = re.compile(
     r"sig|signature|.*[-_]signature|.*token|.*key|.*secret|pass|password|pwd|code|auth|odbc_connect", re.IGNORECASE
 )
 
+
+LEAST = 8  # letters of a path that may be a token
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -132,14 +134,7 @@ def load_sales_sources(home: Path) -> list[SalesSource]:
     Raises ConfigError where one cannot be used. Secrets are not read yet: see `address`.
     """
     file = home / FILE
-    try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8")).get("sales", [])
-    except FileNotFoundError:
-        return []
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(FILE, str(file), f"a TOML file in UTF-8 ({error})", str(file)) from error
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise ConfigError("sales", "no list of tables", "tables that begin with [[sales]]", str(file))
+    tables = list_of_tables(read_tables(home), "sales", home)
     sources = [_source(table, f"{file}, [[sales]] {number}") for number, table in enumerate(tables, 1)]
     names = [source.name for source in sources]
     for number, name in enumerate(names, 1):
@@ -211,9 +206,9 @@ def _signed(url: str) -> bool:
 
 
 def shown(url: str) -> str:
-    """An address as messages show it: no password, and nothing of what follows a question mark."""
+    """An address as messages show it: no password, and nothing of what follows a question mark or a hash."""
     hidden = _DATABASE_LOGIN.sub(r"\g<head>***@", _LOGIN.sub(r"\g<head>***@", url))
-    return re.sub(r"\?.*", "?***", hidden, flags=re.DOTALL)
+    return re.sub(r"([?#]).*", r"\1***", hidden, flags=re.DOTALL)
 
 
 def address(source: SalesSource, home: Path) -> Address:
@@ -223,6 +218,9 @@ def address(source: SalesSource, home: Path) -> Address:
         return Address(str(home / source.folder))
     text = _value(source, source.kind, home, where)
     secrets = {_password(text), unquote(_password(text)), urlsplit(text).query}
+    path = urlsplit(text).path.strip("/")
+    if source.kind == "url" and source.url is None and len(path) >= LEAST:
+        secrets.add(path)  # the whole address is kept secret: its path may be a token
     secrets |= {value for name, value in parse_qsl(urlsplit(text).query) if _SIGNED.fullmatch(name)}
     if source.password_variable is not None or source.password_file is not None:
         password = _value(source, "password", home, where)

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 import stamina
 
+from signals.http_body import ACCEPTED, body_of
 from signals.refused import ImportRefused
 from signals.retry_after import asked_wait
 from signals.sales_config import Address, shown
@@ -110,9 +111,12 @@ def _fetch(address: Address, part: Path, deadline: float, most: int) -> str:
     """Stream the answer into a file; the SHA-256 of its bytes."""
     digest, size = hashlib.sha256(), 0
     seconds = max(deadline - time.monotonic(), 1.0)
-    with httpx.stream("GET", address.text, timeout=seconds, follow_redirects=True) as answer, part.open("wb") as file:
+    with (
+        httpx.stream("GET", address.text, timeout=seconds, follow_redirects=True, headers=ACCEPTED) as answer,
+        part.open("wb") as file,
+    ):
         _check_status(answer, address)
-        for chunk in answer.iter_bytes():
+        for chunk in body_of(answer):
             size += len(chunk)
             if size > most:
                 limit = f"it is larger than max_megabytes = {most // 1_000_000}"
@@ -168,5 +172,5 @@ def _name(address: Address, kind: str) -> str:
 
 
 def _refused(address: Address, reason: str, remedy: str) -> ImportRefused:
-    url = shown(address.text)
+    url = address.hide(shown(address.text))
     return ImportRefused(f"cannot fetch {url}: {reason}", value=url, remedy=remedy)

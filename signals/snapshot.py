@@ -193,13 +193,14 @@ class Snapshot:
         """Sales of one category in order of periods: start, end, quantity, known_at, known_basis.
 
         Without `vintages` the latest version of each period, withdrawn periods left out; with it every version,
-        a withdrawal as a missing quantity. Raises UnknownCategory, VersionNotPublished.
+        a withdrawal as a missing quantity; of those known at the same moment the one that was recorded last.
+        Raises UnknownCategory, VersionNotPublished.
         """
         view = self._view
         seen = "SELECT * FROM snap.sales WHERE category = ? AND known_at <= ? AND recorded <= ?"
         columns = _VALUE_COLUMNS.format(value="quantity")
         if vintages:
-            sql = f"SELECT {columns} FROM ({seen}) ORDER BY start, known_at, recorded"
+            sql = f"SELECT {columns} FROM ({_newest(seen, 'start, known_at')}) ORDER BY start, known_at"
         else:
             sql = f"SELECT {columns} FROM ({_newest(seen, 'start')}) WHERE quantity IS NOT NULL ORDER BY start"
         frame = view.frame(sql, [category, _moment(as_of), _bounded(view, data_version)])
@@ -265,8 +266,8 @@ class Snapshot:
                     WHERE chosen IS NULL OR "window" = chosen"""
         columns = "signal, " + _VALUE_COLUMNS.format(value="value")
         if vintages:
-            complete = "is_partial IS NOT TRUE"
-            sql = f"SELECT {columns} FROM ({whole}) WHERE {complete} ORDER BY signal, start, known_at, recorded"
+            rows = f"({_newest(whole, 'signal, start, known_at')}) WHERE is_partial IS NOT TRUE"
+            sql = f"SELECT {columns} FROM {rows} ORDER BY signal, start, known_at"
         else:
             newest = f"({_newest(whole, 'signal, start')}) WHERE value IS NOT NULL AND is_partial IS NOT TRUE"
             sql = f"SELECT {columns} FROM {newest} ORDER BY signal, start"

@@ -206,7 +206,7 @@ class Store:
         rows = sum(table.num_rows for table in tables.values())
         with self._transaction():
             version = self.data_version
-            counts = merge.add(self._connection, tables, merge.Stamp(ticket, version + 1, now, batch.lag))
+            counts = merge.add(self._connection, tables, merge.Stamp(ticket, version + 1, now, batch.lag, batch.reread))
             changed = counts.metadata + counts.inserted + counts.withdrawn > 0
             result = AppendResult(ticket, version + changed, counts.inserted, counts.unchanged, counts.withdrawn)
             self._log(batch, started, rows, result, "stored" if changed else "unchanged")

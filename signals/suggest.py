@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from signals.config import connector_names, connector_type, load_config
-from signals.connector import CategoryFacts
+from signals.config import AnyConnector, load_config, loadable_connectors
+from signals.connector import CategoryFacts, Drift
+from signals.plugged import slips
 from signals.store import CategoryRecord
+
+logger = logging.getLogger(__name__)
 
 # Words that say nothing of what is sold, in the languages that category names often have.
 _EMPTY = re.compile(
@@ -36,15 +40,25 @@ def suggest(home: Path, record: CategoryRecord, only: Sequence[str] = ()) -> lis
     known = {
         (one.connector.name, _plain(one.entry.model_dump(mode="json", exclude_unset=True))) for one in config.wanted
     }
-    names = [*config.connectors, *(name for name in connector_names() if name not in config.connectors)]
+    kinds = {name: type(connector) for name, connector in config.connectors.items()}
+    kinds |= {name: kind for name, kind in loadable_connectors().items() if name not in kinds}
     found = []
-    for name in names:
+    for name, kind in kinds.items():
         if only and name not in only:
             continue
-        for entry in connector_type(name).suggest(facts):
+        for entry in _proposed(kind, facts):
             if (name, _plain(entry)) not in known:
                 found.append({"connector": name, "categories": [record.category], **entry})
     return found
+
+
+def _proposed(kind: type[AnyConnector], facts: CategoryFacts) -> list[Mapping[str, Any]]:
+    try:
+        with slips("proposing entries"):
+            return list(kind.suggest(facts))
+    except Drift as error:
+        logger.warning("%s proposes nothing: %s", kind.name, error)
+        return []
 
 
 def _plain(entry: Mapping[str, Any]) -> str:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ import httpx
 import stamina
 
 from signals.connector import Connector, Payload, Policy, Request
+from signals.http_body import ACCEPTED, body_of
 from signals.pull_state import PullState, moment_at
 from signals.redact import Redactor
 from signals.retry_after import asked_wait
@@ -27,6 +29,8 @@ from signals.retry_after import asked_wait
 logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 AGENT = f"groundswell/{version('groundswell')}"
+REDIRECTS = 5
+LONGEST_TURN = 900.0  # a source whose next turn is later is left alone until then
 LONGEST_WAIT = 60.0  # a source that wants a longer pause is left alone until it is over
 LARGEST = 500_000_000  # bytes of one answer
 FAILURES = 3  # requests in a row that fail, each after all its tries, before a source is left alone
@@ -46,6 +50,10 @@ class SourceClosed(SourceFailed):
         super().__init__(f"{problem}; it is asked again after {self.until:%Y-%m-%d %H:%M} UTC")
 
 
+class Stopped(RuntimeError):
+    """The pull was asked to end; what was fetched is kept."""
+
+
 class _Transient(Exception):
     """Worth another try, after `wait` seconds where the source says so."""
 
@@ -62,13 +70,13 @@ class Transport:
         connector: Connector,  # type: ignore[type-arg]
         state: PullState,
         redactor: Redactor,
-        *,
-        sleep: Callable[[float], None] = time.sleep,
+        wait: Callable[[float], bool],
         first_pause: float = 1.0,
     ) -> None:
+        """`wait` pauses for so many seconds, and says whether the pull is to stop; Event.wait does."""
         self._connector, self._state, self._redactor = connector, state, redactor
-        self._sleep, self._first_pause = sleep, first_pause
-        self._client = httpx.Client(follow_redirects=True, headers={"User-Agent": self._agent()}, max_redirects=5)
+        self._wait, self._first_pause = wait, first_pause
+        self._client = httpx.Client(headers={"User-Agent": self._agent(), **ACCEPTED})
         self.headers: dict[str, str] = {}  # of the last answer
 
     def _agent(self) -> str:
@@ -113,11 +121,11 @@ class Transport:
 
     def _wait_for_turn(self, request: Request, policy: Policy) -> None:
         now = time.time()
-        at = self._state.reserve(_host(request), now, policy.interval, policy.budget)
-        if at - now > LONGEST_PAUSE:
+        at = self._state.reserve(_host(request), now, policy.interval, policy.budget, LONGEST_TURN)
+        if at - now > LONGEST_TURN:
             raise SourceClosed(f"the budget of {self._connector.name} is used up", at)
-        if at > now:
-            self._sleep(at - now)
+        if at > now and self._wait(at - now):
+            raise Stopped
 
     def _ask(self, request: Request, policy: Policy) -> Payload:
         try:
@@ -132,7 +140,7 @@ class Transport:
                 f"status {status} {answer.reason_phrase}", asked_wait(answer.headers), too_many=status == 429
             )
         if status not in policy.answers:
-            said = self._redactor.text(body[:200].decode("utf-8", "replace")).strip()
+            said = self._redactor.text(body[:10_000].decode("utf-8", "replace")).strip()[:200]
             raise SourceFailed(self._told(request, f"status {status} {answer.reason_phrase}: {said}"))
         fetched = datetime.now(UTC).replace(tzinfo=None)
         payload = Payload(request, body, fetched, status, answer.headers.get("Content-Type", ""))
@@ -145,10 +153,8 @@ class Transport:
     def _read(self, request: Request, timeout: float) -> tuple[httpx.Response, bytes]:
         """The answer and its body, read within `timeout` seconds in all: a server that trickles cannot hold us."""
         deadline, parts, size = time.monotonic() + timeout, [], 0
-        with self._client.stream(
-            request.method, request.url, params=request.params or None, headers=dict(request.headers), timeout=timeout
-        ) as answer:
-            for part in answer.iter_bytes():
+        with self._opened(request, timeout) as answer:
+            for part in body_of(answer):
                 parts.append(part)
                 size += len(part)
                 if size > LARGEST:
@@ -156,6 +162,25 @@ class Transport:
                 if time.monotonic() > deadline:
                     raise httpx.ReadTimeout(f"no whole answer within {timeout:g} s")
         return answer, b"".join(parts)
+
+    @contextmanager
+    def _opened(self, request: Request, timeout: float) -> Iterator[httpx.Response]:
+        """The answer at the end of its redirects; what identifies us is not told to another host."""
+        asked = self._client.build_request(
+            request.method, request.url, params=request.params or None, headers=dict(request.headers), timeout=timeout
+        )
+        for _ in range(REDIRECTS + 1):
+            with closing(self._client.send(asked, stream=True)) as answer:
+                if answer.next_request is None:
+                    yield answer
+                    return
+                following = answer.next_request
+            if _elsewhere(asked.url, following.url):
+                for name in request.headers:
+                    if name.lower() != "accept" and name in following.headers:
+                        del following.headers[name]
+            asked = following
+        raise httpx.TooManyRedirects(f"more than {REDIRECTS} redirects")
 
     def _failed(self, request: Request, error: _Transient) -> SourceFailed:
         """What a request comes to that failed for good: the breaker counts it, and may leave the source alone."""
@@ -175,6 +200,13 @@ class Transport:
 
     def _told(self, request: Request, problem: str) -> str:
         return f"{self._redactor.text(request.url)}: {problem}"
+
+
+def _elsewhere(asked: httpx.URL, following: httpx.URL) -> bool:
+    """Whether a redirect leads to another server, or from https to http."""
+    upgraded = (asked.scheme, following.scheme) == ("http", "https") and asked.port is following.port is None
+    same = (asked.scheme, asked.port) == (following.scheme, following.port) or upgraded
+    return asked.host != following.host or not same
 
 
 def _another_try(error: Exception) -> bool | timedelta:

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import errno
+import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +14,7 @@ import duckdb
 
 from signals.home import Home
 
+_LITTLE = 1_000_000  # bytes
 _FULL = ("No space left", "Disk quota exceeded", "failed to offload")
 # What DuckDB calls an I/O error although the file is sound.
 _ELSEWHERE = ("Too many open files", "Permission denied", "Cannot allocate memory", "onflicting lock")
@@ -32,6 +35,14 @@ def is_full(error: Exception) -> bool:
     return isinstance(error, duckdb.Error) and any(words in str(error) for words in _FULL)
 
 
+def _sqlite_is_full(error: Exception, home: Home) -> bool:
+    """SQLite calls it an I/O error when its index of the write-ahead log finds no room."""
+    if not isinstance(error, sqlite3.OperationalError):
+        return False
+    code = error.sqlite_errorcode & 0xFF
+    return code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and shutil.disk_usage(home.path).free < _LITTLE)
+
+
 def is_damage(error: duckdb.Error) -> bool:
     """Whether an error of DuckDB, in a statement that is right, says that the file is damaged."""
     mild = (duckdb.OutOfMemoryException, duckdb.InterruptException)
@@ -50,8 +61,8 @@ def space_needed(home: Home, outcome: str) -> Iterator[None]:
     """Turn the many errors by which a full disk shows into DiskFull."""
     try:
         yield
-    except (OSError, duckdb.Error) as error:
-        if not is_full(error):
+    except (OSError, duckdb.Error, sqlite3.OperationalError) as error:
+        if not (is_full(error) or _sqlite_is_full(error, home)):
             raise
         raise DiskFull(f"no space is left on the disk of {home.path}, {outcome}: free some space") from error
 

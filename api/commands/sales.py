@@ -79,7 +79,8 @@ def status_command(ctx: click.Context, as_json: bool) -> None:
 
 def _sources(home: Path, names: tuple[str, ...]) -> list[SalesSource]:
     """The sources of these names, or all of groundswell.toml."""
-    from signals.sales_config import FILE, load_sales_sources
+    from signals.sales_config import load_sales_sources
+    from signals.toml_tables import FILE
 
     with _configured():
         known = {source.name: source for source in load_sales_sources(home)}

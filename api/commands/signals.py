@@ -195,8 +195,9 @@ def reparse_command(ctx: click.Context, /, connector: str, wait: float, as_json:
     if as_json:
         common.write_json(asdict(found))
     else:
+        waiting = f"; {found.waiting:,} wait for the owner of the store" if found.waiting else ""
         reason = f"; {found.failed:,} cannot be read: {found.reason}" if found.failed else ""
-        click.echo(f"{found.pulls:,} pulls read again: {found.inserted:,} new values{reason}")
+        click.echo(f"{found.pulls:,} pulls read again: {found.inserted:,} new values{waiting}{reason}")
 
 
 COMMANDS = (signals_group,)

@@ -22,4 +22,5 @@ def pull(home: Path, toml: str, now: datetime | None = None, **options: Any) -> 
 
 def transport(*args: Any) -> Transport:
     """A transport that does not wait for its turn."""
-    return Transport(*args, sleep=lambda _: None, first_pause=0.001)
+    *given, _ = args
+    return Transport(*given, lambda _: False, first_pause=0.001)

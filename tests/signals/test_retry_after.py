@@ -17,6 +17,8 @@ from signals.retry_after import asked_wait
         ({"Retry-After": formatdate(time.time() - 60, usegmt=True)}, 0),
         ({"X-RateLimit-Reset": str(time.time() + 3600)}, 3600),
         ({"X-RateLimit-Reset": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}, 3600),
+        ({"Retry-After": "1" + "0" * 400}, 7 * 86_400),
+        ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"}, 7 * 86_400),
         ({"X-RateLimit-Reset": "2000-01-01T00:00:00"}, 0),
     ],
 )

@@ -6,15 +6,17 @@ import gzip
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from unittest.mock import patch
 
+import pandas as pd
 import pytest
 
+from signals.batch import Batch
 from signals.connector import ConfigError
 from signals.pull_state import PullState
-from signals.reparse import reparse
 from signals.runner import only_one
-from signals.store import Store, open_snapshot
-from tests.fakes.counter import Things
+from signals.store import Store, StoreDamaged, open_snapshot
+from tests.fakes.counter import Counter, Things
 from tests.fakes.pulling import pull
 from tests.fakes.server import BROKEN, PAGE, Answer, Fake, cut, serving, too_many
 
@@ -181,15 +183,83 @@ def test_while_another_process_owns_the_store_it_is_handed_over(tmp_path: Path, 
         assert [result.inserted for result in store.drain_inbox()] == [30]
 
 
-def test_reparse_adds_nothing_that_is_stored_and_reads_what_was_set_aside(tmp_path: Path, fake: Fake) -> None:
-    pull(tmp_path, toml(fake), NOW)
-    state = PullState(tmp_path)
-    assert reparse(tmp_path, "counter").inserted == 0
-    fake.faults.next.append(PAGE)
-    pull(tmp_path, toml(fake), NOW)
-    found = reparse(tmp_path, "counter")
-    assert (found.pulls, found.failed) == (1, 1)
-    assert state.set_aside("counter")[0] == 1
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"days": [1, 2]}',
+        b'{"days": null}',
+        b'{"days": {"2026-11-20": 1' + b"0" * 5000 + b"}}",
+        b'{"days": {"0001-01-01": 1}}',
+        b'{"days": {"2026-11-20": 1}, "records": "x"}',
+    ],
+    ids=["list", "null", "digits", "year 1", "records"],
+)
+def test_an_answer_that_breaks_the_parser_is_set_aside_and_the_others_go_on(
+    tmp_path: Path, fake: Fake, body: bytes
+) -> None:
+    fake.faults.next.append(Answer(body))
+    (outcome,) = pull(tmp_path, toml(fake, "boots", "shoes"), NOW)
+    assert (outcome.status, outcome.inserted) == ("drifted", 30)
+    assert PullState(tmp_path).set_aside("counter")[0] == 1
+    assert pull(tmp_path, toml(fake, "boots", "shoes"), NOW)[0].status == "done"
+
+
+@pytest.mark.parametrize("name", ["plan", "parse", "next_page", "fetch"])
+def test_a_plug_in_that_fails_is_told_with_the_place(tmp_path: Path, fake: Fake, name: str) -> None:
+    with patch.object(Counter, name, side_effect=ZeroDivisionError("oh")):
+        (outcome,) = pull(tmp_path, toml(fake), NOW)
+    assert outcome.status in ("failed", "drifted")
+    assert "failed: ZeroDivisionError: oh (" in outcome.message
+
+
+def test_a_clock_that_was_ahead_leaves_no_gap_and_no_pause(tmp_path: Path, fake: Fake) -> None:
+    pull(tmp_path, toml(fake), NOW + timedelta(days=400))
+    (outcome,) = pull(tmp_path, toml(fake), NOW, due=True)
+    assert outcome.status == "done"
+    assert fake.asked[-1].query["from"] == str((NOW - timedelta(days=3)).date())
+
+
+def test_a_start_that_is_moved_to_an_earlier_day_is_read_from_there_once(tmp_path: Path, fake: Fake) -> None:
+    for days, asked in ((5, 5), (20, 20), (20, 3)):
+        begin = (NOW - timedelta(days=days)).date()
+        pull(tmp_path, f"{toml(fake)}start = {begin}\n", NOW)
+        assert fake.asked[-1].query["from"] == str((NOW - timedelta(days=asked)).date())
+    assert len(open_snapshot(tmp_path).observations([SIGNAL])) == 20
+
+
+def test_a_further_entry_for_another_category_is_due(tmp_path: Path, fake: Fake) -> None:
+    with Store.open(tmp_path) as store:
+        store.append(Batch("test", categories=pd.DataFrame({"category": ["A", "B"], "frequency": ["D", "D"]})))
+        store.publish()
+    one = toml(fake) + 'categories = ["A"]\n'
+    pull(tmp_path, one, NOW, due=True)
+    other = one[one.index("[[signals]]") :].replace('"A"', '"B"')
+    statuses = [outcome.status for outcome in pull(tmp_path, one + other, NOW, due=True)]
+    assert statuses == ["fresh", "done"]
+    assert open_snapshot(tmp_path).candidates("B") == [SIGNAL]
+
+
+def test_no_message_holds_a_secret_however_it_is_cut(
+    tmp_path: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GROUNDSWELL_COUNTER_API_KEY", "Bearer s3cr3t/TOKEN+value=")
+    fake.faults.next += [
+        Answer(b"x" * 190 + b"s3cr3t/TOKEN+value=", 403, "text/plain"),
+        Answer(b"x" * 190 + b"s3cr3t\\/TOKEN+value=", 200),
+    ]
+    (outcome,) = pull(tmp_path, toml(fake, "boots", "hats"), NOW)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    held = [gzip.decompress(p.read_bytes()) if p.suffix == ".gz" else p.read_bytes() for p in files]
+    assert "status 403" in outcome.message
+    assert "no JSON" in outcome.message
+    assert not any(b"s3cr3t" in text for text in (outcome.message.encode(), *held))
+
+
+def test_a_damaged_state_is_told_with_the_remedy(tmp_path: Path, fake: Fake) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "pull.sqlite").write_bytes(b"garbage" * 1000)
+    with pytest.raises(StoreDamaged, match=r"pull\.sqlite cannot be read .*aside and pull again"):
+        pull(tmp_path, toml(fake), NOW)
 
 
 def test_only_names_what_is_set_up(tmp_path: Path, fake: Fake) -> None:

@@ -78,6 +78,7 @@ def test_a_file_of_another_shape_is_refused(text: str, tmp_path: Path) -> None:
         'url = "https://x.example/a.csv?sv=1&sig=S3CRET"',
         'url = "https://x.example/a.csv?X-Amz-Signature=S3CRET"',
         'url = "https://me:S3CRET@x.example/a.csv"',
+        'url = "https://S3CRET@x.example/a.csv"',
         'database = "postgresql://me:S3CRET@db/x"\nquery = "SELECT 1"',
         'database = "mssql+pyodbc:///?odbc_connect=PWD%3DS3CRET"\nquery = "SELECT 1"',
         'folder = "in"\npassword = "S3CRET"',
@@ -95,6 +96,9 @@ def test_an_address_comes_from_a_variable_or_a_file(tmp_path: Path, monkeypatch:
     found = address(one(tmp_path, 'url_variable = "SALES_URL"'), tmp_path)
     assert found.text.endswith("sig=S3CRET")
     assert "S3CRET" not in found.hide(f"bad: {found.text}, S3CRET")
+    monkeypatch.setenv("SALES_URL", "https://x.example/S3CRET/a.csv")
+    found = address(one(tmp_path, 'url_variable = "SALES_URL"'), tmp_path)
+    assert found.hide(found.text) == "https://x.example/***"
     (tmp_path / "db").write_text("postgresql://me:S3C/RET@db/x\n")
     found = address(one(tmp_path, 'database_file = "db"\nquery = "SELECT 1"'), tmp_path)
     assert "S3C/RET" not in found.hide(found.text)
@@ -130,6 +134,7 @@ def test_the_place_for_people_has_no_secret(tmp_path: Path) -> None:
     assert one(tmp_path, 'url_variable = "A"').place == "url_variable A"
     assert one(tmp_path, PG).place == "postgresql+psycopg://erp@db/sales"
     assert shown("https://me:pw@x/a.csv?sig=1") == "https://me:***@x/a.csv?***"
+    assert shown("https://token@x/a.csv#b") == "https://***@x/a.csv#***"
     assert shown("https://x:8080/a@b.csv") == "https://x:8080/a@b.csv"
 
 

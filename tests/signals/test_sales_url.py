@@ -82,6 +82,12 @@ def test_a_file_that_is_always_cut_is_never_taken(store: Fake, tmp_path: Path) -
     assert "cannot fetch http://127.0.0.1" in refused(store, tmp_path)
 
 
+def test_a_compressed_file_that_is_cut_is_never_taken(store: Fake, tmp_path: Path) -> None:
+    packed = gzip.compress(b"".join(b"A,2026-01-%02d,%d\n" % (day, 10_000 * day) for day in range(1, 29)))
+    store.faults.next += [Answer(packed[:-20], 200, "text/csv", {"Content-Encoding": "gzip"})] * 9
+    assert "in the middle of its gzip stream" in refused(store, tmp_path)
+
+
 def test_a_slow_answer_is_given_up(store: Fake, tmp_path: Path) -> None:
     store.faults.next += [Answer(seconds=3)]
     with stamina.set_testing(False):
