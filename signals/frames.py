@@ -64,11 +64,19 @@ def batch_of(
     found: Observations,
     categories: Sequence[str],
     payload_sha: str,
+    now: datetime,
 ) -> Batch:
-    """Rows, what is said of their signals, whom they may serve, and the cursors: stored together or not at all."""
+    """Rows, what is said of their signals, whom they may serve, and the cursors: stored together or not at all.
+
+    A period that is not over is partial, whatever the parser says, unless the future of its signal is known.
+    """
     named = [signal for signal in signals if signal.signal in pull.signals]
     names = [signal.signal for signal in named]
     rows = found.frame.drop(columns="records", errors="ignore")
+    running = (rows["end"] > now) & ~rows["signal"].isin([one.signal for one in named if one.future_known])
+    if running.any():
+        said = rows["is_partial"] if "is_partial" in rows else pd.Series(pd.NA, rows.index, dtype="boolean")
+        rows = rows.assign(is_partial=said.astype("boolean").mask(running, True))
     return Batch(
         connector.name,
         signals=_described(connector, named, found),

@@ -127,7 +127,7 @@ class _Rereader:
             found = self.connector.parse(pull, [*earlier, *payloads])
             check_observations(found, pull, {one.signal: one for one in signals}, fetched)
             found = self._dated(found, fetched)
-            batch = batch_of(self.connector, signals, pull, found, wanted.categories, _sha(payloads))
+            batch = batch_of(self.connector, signals, pull, found, wanted.categories, _sha(payloads), fetched)
         return replace(batch, cursors=None, reread=True)
 
     def _earlier(self, group: list[Landed], recall: timedelta) -> list[Payload]:

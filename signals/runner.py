@@ -241,7 +241,7 @@ class _Runner:
                 found = source.connector.parse(pull, [*earlier, *payloads])
                 check_observations(found, pull, {one.signal: one for one in job.signals}, self._now)
                 records = check_records(found, usual)
-                batch = batch_of(source.connector, job.signals, pull, found, job.wanted.categories, sha)
+                batch = batch_of(source.connector, job.signals, pull, found, job.wanted.categories, sha, self._now)
         except Drift as drift:
             self._state.mark(numbers, "set aside", self._config.redactor.text(str(drift)))
             raise

@@ -204,6 +204,17 @@ def test_an_answer_that_breaks_the_parser_is_set_aside_and_the_others_go_on(
     assert pull(tmp_path, toml(fake, "boots", "shoes"), NOW)[0].status == "done"
 
 
+def test_a_period_that_is_not_over_is_partial(tmp_path: Path, fake: Fake, things: Things) -> None:
+    today = str(NOW.date())
+    fake.faults.next.append(Answer({"days": {today: 3}}))
+    assert pull(tmp_path, toml(fake), NOW)[0].inserted == 1
+    assert open_snapshot(tmp_path).observations([SIGNAL]).empty
+    things.now = NOW + timedelta(days=1)
+    pull(tmp_path, toml(fake), things.now)
+    found = open_snapshot(tmp_path).observations([SIGNAL])
+    assert found[found["start"] == today]["value"].item() == things.value("boots", NOW.date())
+
+
 @pytest.mark.parametrize("name", ["plan", "parse", "next_page", "fetch"])
 def test_a_plug_in_that_fails_is_told_with_the_place(tmp_path: Path, fake: Fake, name: str) -> None:
     with patch.object(Counter, name, side_effect=ZeroDivisionError("oh")):
