@@ -130,7 +130,7 @@ def _reads_its_example(kind: Kind, example: Example) -> None:
     assert len(found.frame), "parse() of the example gives no row"
     _, again = parsed(connector, entry, example)
     pd.testing.assert_frame_equal(found.frame, again.frame)
-    batch = batch_of(connector, list(signals.values()), pull, found, ["*"], "")
+    batch = batch_of(connector, list(signals.values()), pull, found, ["*"], "", NOW)
     assert batch.connector == kind.name
 
 
