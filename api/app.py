@@ -14,9 +14,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 from api import errors
+from api.forecasting import Forecaster
+from api.jobs import Jobs
+from api.ledger import Ledger
 from api.middleware import BodyLimit, RequestId
 from api.models import ProblemDetails
-from api.routes import categories, forecasts, health, signals, sources
+from api.routes import categories, forecasts, health, jobs, signals, sources
 from api.settings import Settings
 from api.snapshots import Snapshots
 
@@ -32,7 +35,7 @@ ICON = (
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Make the application over the store in `settings.home`; it reads published snapshots and never writes."""
+    """Make the application over the store in `settings.home`; it reads published snapshots and never writes them."""
     app = FastAPI(
         title="Groundswell",
         version=version("groundswell"),
@@ -43,11 +46,13 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.snapshots = Snapshots(settings.home)
+    app.state.forecaster = Forecaster(settings, app.state.snapshots)
+    app.state.ledger, app.state.jobs = Ledger(settings), Jobs(settings)
     app.state.forecasting = CapacityLimiter(_at_once(settings))
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestId)
     errors.install(app)
-    for noun in (forecasts, categories, signals, sources, health):
+    for noun in (forecasts, categories, signals, sources, jobs, health):
         app.include_router(noun.router)
     _add_docs(app)
     _document_problems(app)

@@ -60,35 +60,28 @@ def invalid_field(field: str, value: object, allowed: str, message: str) -> Prob
     return Problem(422, "invalid-request", message, errors=[row])
 
 
-def problem_body(status: int, code: str, detail: str, request: Request, members: Mapping[str, Any]) -> bytes:
+def problem_body(status: int, code: str, detail: str, members: Mapping[str, Any]) -> bytes:
     """The JSON of one problem."""
-    body = {
-        "type": f"urn:problem-type:groundswell:{code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "instance": request.url.path,
-        "request_id": request.scope["state"].get("request_id"),
-        **members,
-    }
-    return orjson.dumps(_printable(body))
+    head = {"type": f"urn:problem-type:groundswell:{code}", "title": HTTPStatus(status).phrase, "status": status}
+    return orjson.dumps(_printable({**head, "detail": detail, **members}))
 
 
 def problem_response(
     request: Request, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **members: Any
 ) -> Response:
     """Answer `request` with one problem."""
-    return Response(problem_body(status, code, detail, request, members), status, headers, MEDIA_TYPE)
+    where = {"instance": request.url.path, "request_id": request.scope["state"].get("request_id")}
+    return Response(problem_body(status, code, detail, where | members), status, headers, MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
     """Register a handler for each kind of error."""
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
-    app.add_exception_handler(ForecastError, _forecast_error)
-    app.add_exception_handler(UnknownCategory, _unknown_category)
-    app.add_exception_handler(VersionNotPublished, _version_not_published)
-    app.add_exception_handler(StoreEmpty, _store_empty)
+    app.add_exception_handler(ForecastError, _known)
+    app.add_exception_handler(UnknownCategory, _known)
+    app.add_exception_handler(VersionNotPublished, _known)
+    app.add_exception_handler(StoreEmpty, _known)
     app.add_exception_handler(StoreDamaged, _store_damaged)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -146,23 +139,27 @@ def _allowed(item: Mapping[str, Any]) -> str:
     return KINDS.get(item["type"], str(item["msg"]).lower())
 
 
-async def _forecast_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ForecastError)
-    row = {"field": error.field, "value": _short(error.value), "allowed": error.allowed, "message": str(error)}
-    return problem_response(request, 422, "cannot-forecast", str(error), errors=[row])
+def known_problem(error: Exception) -> Problem | None:
+    """The problem that an error of the forecaster or the store is told as; None for one that nobody foresaw."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, ForecastError):
+        row = {"field": error.field, "value": _short(error.value), "allowed": error.allowed, "message": str(error)}
+        return Problem(422, "cannot-forecast", str(error), errors=[row])
+    if isinstance(error, UnknownCategory):
+        return Problem(404, "unknown-category", str(error), near=list(error.near))
+    if isinstance(error, VersionNotPublished):
+        return Problem(422, "version-not-published", str(error))
+    if isinstance(error, StoreEmpty):
+        return Problem(503, "store-empty", str(error))
+    return Problem(503, "store-damaged", str(error)) if isinstance(error, StoreDamaged) else None
 
 
-async def _unknown_category(request: Request, error: Exception) -> Response:
-    assert isinstance(error, UnknownCategory)
-    return problem_response(request, 404, "unknown-category", str(error), near=list(error.near))
-
-
-async def _version_not_published(request: Request, error: Exception) -> Response:
-    return problem_response(request, 422, "version-not-published", str(error))
-
-
-async def _store_empty(request: Request, error: Exception) -> Response:
-    return problem_response(request, 503, "store-empty", str(error), {"Retry-After": "5"})
+async def _known(request: Request, error: Exception) -> Response:
+    problem = known_problem(error)
+    assert problem is not None
+    headers = {"Retry-After": "5"} if problem.code == "store-empty" else None
+    return problem_response(request, problem.status_code, problem.code, str(problem.detail), headers, **problem.members)
 
 
 async def _store_damaged(request: Request, error: Exception) -> Response:

@@ -309,6 +309,17 @@ class Source(Answer):
     licence: str
 
 
+class JobState(Answer):
+    """A job that is under way."""
+
+    job: str
+    kind: str
+    state: str = Field(description="pending, running, succeeded, failed or cancelled")
+    total: int = Field(description="parts in all")
+    done: int = Field(description="parts done")
+    location: str = Field(description="where to ask for it again; once it is over, what it made")
+
+
 class SourceList(Answer):
     """Sources, by name."""
 

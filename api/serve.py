@@ -1,4 +1,4 @@
-"""`groundswell serve`: API workers and the one ingest process, started, watched and stopped together."""
+"""`groundswell serve`: API workers, the ingest process, the job worker and the puller, started and stopped together."""
 
 from __future__ import annotations
 
@@ -117,10 +117,10 @@ def serve(settings: Settings, *, without_auth: bool = False) -> None:
         signal.signal(number, lambda *_: stop.set())
     with _bind(settings.host, settings.port) as listener:
         ingest = Child("ingest", _ingest, settings, (PATIENCE_SECONDS,))
-        puller = Child("puller", _pull, settings)
+        puller, jobs = Child("puller", _pull, settings), Child("jobs", _do_jobs, settings)
         workers = [Child(f"api-{i + 1}", _work, settings, (listener,)) for i in range(settings.workers)]
         try:
-            _start(ingest, workers, stop)
+            _start(ingest, [jobs, *workers], stop)
             pullers = [puller] if settings.pull_check_seconds and not stop.is_set() else []
             for child in pullers:
                 child.start()
@@ -128,10 +128,10 @@ def serve(settings: Settings, *, without_auth: bool = False) -> None:
             if not stop.is_set():
                 log.info("serving http://%s:%d/docs, home %s", settings.host, settings.port, settings.home)
             while not stop.wait(0.2):
-                for child in (ingest, *pullers, *workers):
+                for child in (ingest, jobs, *pullers, *workers):
                     child.watch()
         finally:
-            _stop(ingest, [*workers, puller], settings.shutdown_seconds)
+            _stop(ingest, [*workers, puller, jobs], settings.shutdown_seconds)
     log.info("stopped")
 
 
@@ -240,6 +240,16 @@ def _pull(settings: Settings, report: Connection) -> None:
     _as_child(settings)
     report.send(READY)
     run_puller(settings.home, settings.pull_check_seconds, stop)
+
+
+def _do_jobs(settings: Settings, report: Connection) -> None:
+    from api.handlers import HANDLERS
+    from api.worker import Worker
+
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    _as_child(settings)
+    Worker(settings, HANDLERS).run(stop, lambda: report.send(READY))
 
 
 def _as_child(settings: Settings) -> None:

@@ -9,6 +9,7 @@ import difflib
 import os
 import tomllib
 from dataclasses import dataclass
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +44,9 @@ class _File(TomlConfigSettingsSource):
     def __call__(self) -> dict[str, Any]:
         return {name: value for name, value in super().__call__().items() if name not in TABLES}
 
+    def _read_file(self, file_path: Path | Traversable) -> dict[str, Any]:
+        return tomllib.loads(file_path.read_bytes().decode("utf-8-sig"))
+
 
 class Settings(BaseSettings):
     """Every setting of Groundswell (docs/settings.md describes each)."""
@@ -73,6 +77,12 @@ class Settings(BaseSettings):
         description="`serve` looks for sources that are due each so many seconds; 0: it pulls none",
     )
     shutdown_seconds: int = Field(30, ge=1, le=3600, description="time that running requests get when `serve` stops")
+    database_url: str = Field(
+        "",
+        pattern=r"^((sqlite:///|postgresql(\+psycopg)?://)\S+)?$",
+        description="SQLAlchemy's address of the operational database (jobs, issued forecasts, keys); empty: SQLite in "
+        "the home",
+    )
     max_body_bytes: int = Field(5_000_000, ge=1_000, le=1_000_000_000, description="largest request body")
     max_horizon: int = Field(400, ge=1, le=400, description="longest horizon of one request, in periods")
     max_history: int = Field(5_000, ge=10, le=1_000_000, description="longest inline history or signal, in periods")
@@ -156,11 +166,11 @@ def load_settings(**flags: Any) -> tuple[Settings, Origin]:
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
+        values = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
         values = {name: value for name, value in values.items() if name not in TABLES}
     except FileNotFoundError:
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingError(FILE, file, f"a TOML file in UTF-8 ({error})", str(file)) from error
     if "home" in values:
         raise SettingError("home", values["home"], f"--home or {PREFIX}HOME, for the file lies in the home", str(file))
@@ -185,6 +195,8 @@ def allowed_values(name: str) -> str:
     if "minimum" in schema:
         kind = "a whole number" if schema["type"] == "integer" else "a number"
         return f"{kind} from {schema['minimum']:g} to {schema['maximum']:.10g}"
+    if name == "database_url":
+        return "empty, or an address that begins with sqlite:/// or postgresql+psycopg://"
     if "pattern" in schema:
         maybe_empty = "empty, or " if schema["default"] == "" else ""
         return maybe_empty + "an address that begins with http:// or https:// and does not end with a slash"

@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 from fastapi import Depends, Query, Request
 from pydantic import BeforeValidator
 
+from api.jobs import Jobs
+from api.ledger import Ledger
 from api.settings import Settings
 from api.snapshots import Snapshots
 from api.strict import whole
@@ -24,6 +26,18 @@ def newest_snapshot(request: Request) -> Snapshot:
     """The newest published snapshot; StoreEmpty becomes a 503."""
     snapshots: Snapshots = request.app.state.snapshots
     return snapshots.current()
+
+
+def ledger_of(request: Request) -> Ledger:
+    """The ledger of issued forecasts."""
+    ledger: Ledger = request.app.state.ledger
+    return ledger
+
+
+def jobs_of(request: Request) -> Jobs:
+    """The durable jobs."""
+    jobs: Jobs = request.app.state.jobs
+    return jobs
 
 
 AppSettings = Annotated[Settings, Depends(settings_of)]

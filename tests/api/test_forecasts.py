@@ -230,7 +230,7 @@ def test_no_more_forecasts_at_once_than_the_setting_says(
         running[0] -= 1
         return real(*args, **options)
 
-    monkeypatch.setattr("api.routes.forecasts.forecast", watched)
+    monkeypatch.setattr("api.forecasting.forecast", watched)
     with client_of(home, max_concurrent_forecasts=1) as client, ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: post(client, history=HISTORY, horizon=1).status_code, range(4)))
     assert (answers, most[0]) == ([200] * 4, 1)

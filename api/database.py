@@ -1,0 +1,145 @@
+"""The operational database: many small writes of many processes. SQLite in the home, or the one at `database_url`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from api.settings import Settings
+
+FILE = Path("state") / "operations.sqlite"
+metadata = sa.MetaData()
+
+issued = sa.Table(
+    "issued",
+    metadata,
+    sa.Column("receipt", sa.String(40), primary_key=True),
+    sa.Column("issued", sa.DateTime, nullable=False),
+    sa.Column("run", sa.String(36)),  # the run that it belongs to; none for a single request
+    sa.Column("category", sa.String(200)),
+    sa.Column("face", sa.String(20), nullable=False),  # which face gave it: rest, business-central, job
+    sa.Column("key_id", sa.String(40)),
+    sa.Column("request", sa.LargeBinary, nullable=False),  # what was asked, as resolved: enough to replay it
+    sa.Column("answer", sa.LargeBinary, nullable=False),  # JSON, zlib
+    sa.Column("folded", sa.Boolean, nullable=False, default=False),  # its rows lie in the tables that OData reads
+    sa.Index("issued_of_category", "category", "receipt"),
+    sa.Index("issued_to_fold", "folded", "receipt"),
+)
+
+job = sa.Table(
+    "job",
+    metadata,
+    sa.Column("job", sa.String(36), primary_key=True),
+    sa.Column("kind", sa.String(40), nullable=False),
+    sa.Column("key_id", sa.String(40)),
+    sa.Column("accepted", sa.DateTime, nullable=False),
+    sa.Column("started", sa.DateTime),
+    sa.Column("finished", sa.DateTime),
+    sa.Column("state", sa.String(20), nullable=False),  # pending, running, succeeded, failed, cancelled
+    sa.Column("total", sa.Integer, nullable=False, default=1),
+    sa.Column("done", sa.Integer, nullable=False, default=0),
+    sa.Column("request", sa.LargeBinary, nullable=False),
+    sa.Column("result", sa.LargeBinary),  # JSON
+    sa.Column("media_type", sa.String(100)),  # of the result
+    sa.Column("error", sa.LargeBinary),  # a problem detail
+    sa.Index("job_by_state", "state", "accepted"),
+)
+
+idempotency = sa.Table(
+    "idempotency",
+    metadata,
+    sa.Column("caller", sa.String(40), primary_key=True),
+    sa.Column("idempotency_key", sa.String(255), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("created", sa.DateTime, nullable=False),
+    sa.Column("status", sa.Integer),  # none while it runs
+    sa.Column("headers", sa.Text),
+    sa.Column("body", sa.LargeBinary),
+)
+
+api_key = sa.Table(
+    "api_key",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("scopes", sa.Text, nullable=False),  # JSON list
+    sa.Column("categories", sa.Text),  # JSON list of those that it may see; none: all
+    sa.Column("created", sa.DateTime, nullable=False),
+    sa.Column("expires", sa.DateTime),
+    sa.Column("revoked", sa.DateTime),
+    sa.Column("last_used", sa.DateTime),
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("moment", sa.DateTime, nullable=False),
+    sa.Column("key_id", sa.String(40)),
+    sa.Column("request_id", sa.String(64)),
+    sa.Column("action", sa.String(40), nullable=False),
+    sa.Column("subject", sa.String(300), nullable=False),
+    sa.Column("details", sa.Text, nullable=False),  # JSON
+)
+
+
+def now() -> dt.datetime:
+    """The clock, as the database holds moments: UTC without a zone."""
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)
+
+
+def database_url(settings: Settings) -> str:
+    """SQLAlchemy's address of the operational database."""
+    return settings.database_url or f"sqlite:///{(settings.home / FILE).absolute()}"
+
+
+@lru_cache(maxsize=8)
+def engine_at(url: str) -> sa.Engine:
+    """The pool of connections of this process, with all tables made."""
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    metadata.create_all(engine)
+    return engine
+
+
+def engine_of(settings: Settings) -> sa.Engine:
+    """The engine for the operational database of these settings."""
+    return engine_at(database_url(settings))
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection for reads only: in SQLite it waits for no writer."""
+    with engine.connect() as connection:
+        yield connection.execution_options(reads=True)
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that writes; committed at the end of the block."""
+    with engine.begin() as connection:
+        yield connection
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # sqlite3 would begin transactions by itself, and too late
+    connection.execute("PRAGMA busy_timeout = 30000")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A transaction that reads first and then writes would fail where another has written in between.
+    reads = connection.get_execution_options().get("reads", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

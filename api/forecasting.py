@@ -1,0 +1,138 @@
+"""One forecast, whichever face asks for it: within the limits, retrained, with a receipt; kept before it goes out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import orjson
+import pandas as pd
+
+from api.errors import invalid_field
+from api.ledger import Issued
+from api.models import LAST, ForecastRequest, InlineSignal, Values
+from api.receipts import new_receipt
+from api.service import as_answer, moment_of, read_inputs, run
+from api.settings import Settings
+from api.snapshots import Snapshots
+from forecast import Forecast, ForecastError, forecast
+
+
+@dataclass(frozen=True)
+class Forecaster:
+    """What a forecast needs beside the request; for many threads."""
+
+    settings: Settings
+    snapshots: Snapshots
+
+    def make(
+        self,
+        body: ForecastRequest,
+        *,
+        asked: float | None = None,
+        face: str = "rest",
+        key_id: str | None = None,
+        run: str | None = None,
+        receipt: str | None = None,
+    ) -> Issued:
+        """Retrain and forecast; not kept yet. `asked`: `time.perf_counter()` when the request came.
+
+        Raises Problem, ForecastError, and what the store raises.
+        """
+        started = time.perf_counter()
+        check_limits(body, self.settings)
+        version, result, read = self._result(body)
+        answer = {"receipt": receipt or new_receipt()} | as_answer(result, version)
+        answer["timing_ms"] = _timing(asked or started, started, read)
+        request = body.model_dump(mode="json", exclude_defaults=True) | {
+            "as_of": answer["as_of"], "data_version": version, "engine": body.engine, "levels": body.levels,
+        }  # fmt: skip
+        return Issued(answer["receipt"], body.category, orjson.dumps(answer), orjson.dumps(request), face, key_id, run)
+
+    def _result(self, body: ForecastRequest) -> tuple[int | None, Forecast, float]:
+        """The version of the store that was read, the forecast, and when reading was over."""
+        if body.history is not None:
+            read = time.perf_counter()
+            return None, _inline(body, body.history), read
+        snapshot = self.snapshots.current()
+        version = snapshot.data_version if body.data_version is None else body.data_version
+        inputs = read_inputs(
+            snapshot,
+            body.category or "",
+            body.horizon,
+            as_of=body.as_of,
+            data_version=version,
+            from_origin=True,
+            max_nowcast_days=self.settings.max_nowcast_days,
+        )
+        read = time.perf_counter()
+        return version, run(inputs, engine=body.engine, levels=body.levels), read
+
+
+def _timing(asked: float, started: float, read: float) -> dict[str, float]:
+    ended = time.perf_counter()
+    spans = {"read": read - started, "fit": ended - read, "total": ended - asked}  # total: with the wait for its turn
+    return {name: round(seconds * 1000, 3) for name, seconds in spans.items()}
+
+
+def check_limits(body: ForecastRequest, settings: Settings) -> None:
+    """Refuse what is beyond the settings' limits, which the models cannot state; raises Problem."""
+    series = [("history", body.history), *((f"signals.{i}", signal) for i, signal in enumerate(body.signals))]
+    checks = [("horizon", body.horizon, settings.max_horizon, "max_horizon")]
+    checks += [("signals", len(body.signals), settings.max_signals, "max_signals")]
+    checks += [
+        (f"{name}.values", len(item.values), settings.max_history, "max_history") for name, item in series if item
+    ]
+    checks.append(("body", sum(len(item.values) for _, item in series if item), settings.max_values, "max_values"))
+    for field, value, most, setting in checks:
+        if value > most:
+            message = f"{field}: {value} is above the limit of {most} ({setting})"
+            raise invalid_field(field, value, f"<= {most}", message)
+
+
+def _inline(body: ForecastRequest, history: Values) -> Forecast:
+    moment = moment_of(body.as_of)
+    return forecast(
+        pd.DataFrame({"ds": _periods(history, "history"), "y": _numbers(history)}),
+        body.horizon,
+        signals=_inline_signals(body.signals),
+        engine=body.engine,
+        levels=tuple(body.levels),
+        frequency=history.frequency,
+        as_of=None if moment is None else pd.Timestamp(moment),
+        category=body.category,
+        unit=body.unit,
+    )
+
+
+def _inline_signals(signals: list[InlineSignal]) -> pd.DataFrame | None:
+    if not signals:
+        return None
+    frames = [
+        pd.DataFrame(
+            {
+                "signal": signal.signal,
+                "ds": _periods(signal, f"signals.{number}"),
+                "value": _numbers(signal),
+                "future_known": signal.future_known,
+                "aggregation": signal.aggregation,
+            }
+        )
+        for number, signal in enumerate(signals)
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _numbers(values: Values) -> pd.Series[float]:
+    return pd.Series(values.values, dtype="float64")
+
+
+def _periods(values: Values, field: str) -> pd.DatetimeIndex:
+    """The labels of consecutive periods; `start` must be one of them."""
+    periods = pd.date_range(values.start, periods=len(values.values), freq=values.frequency, unit="us")
+    if periods[0].date() != values.start:
+        allowed = f"the label of a period of {values.frequency}, such as {periods[0]:%Y-%m-%d}"
+        raise ForecastError(f"{field}.start", values.start.isoformat(), allowed)
+    if periods[-1] > pd.Timestamp(LAST):
+        raise ForecastError(f"{field}.values", f"periods to {periods[-1]:%Y-%m-%d}", f"periods to {LAST}")
+    return periods

@@ -1,0 +1,137 @@
+"""The ledger of issued forecasts: append before the answer goes out, resolve a receipt to the same bytes later."""
+
+from __future__ import annotations
+
+import datetime as dt
+import queue
+import threading
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from api.database import engine_of, issued, now, reading, writing
+from api.settings import Settings
+
+MOST = 500  # forecasts in one transaction
+
+
+@dataclass(frozen=True)
+class Issued:
+    """One issued forecast. `answer` is its JSON as it went out, `request` what was asked, resolved, as JSON."""
+
+    receipt: str
+    category: str | None
+    answer: bytes
+    request: bytes
+    face: str = "rest"
+    key_id: str | None = None
+    run: str | None = None
+    issued: dt.datetime | None = None  # UTC without a zone; None until it is appended
+
+
+class Ledger:
+    """For many threads of one process: those that append at the same time share one transaction."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._waiting: queue.SimpleQueue[tuple[Sequence[Issued], Future[None]]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._writer: threading.Thread | None = None
+
+    @property
+    def _engine(self) -> sa.Engine:
+        return engine_of(self._settings)
+
+    def append(self, *entries: Issued) -> None:
+        """Keep forecasts; they are safe on disk when this returns. Raises what the database raises.
+
+        One that is there already (a step that runs again after a kill) is left as it is.
+        """
+        self.append_soon(*entries).result()
+
+    def append_soon(self, *entries: Issued) -> Future[None]:
+        """As `append`, without waiting: the future is done when they are safe."""
+        kept: Future[None] = Future()
+        self._waiting.put((entries, kept))
+        with self._lock:
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write, name="ledger", daemon=True)
+                self._writer.start()
+        return kept
+
+    def _write(self) -> None:
+        while True:
+            group = [self._waiting.get()]
+            while len(group) < MOST and not self._waiting.empty():
+                group.append(self._waiting.get())
+            try:
+                self._commit([entry for entries, _ in group for entry in entries])
+            except Exception as error:  # noqa: BLE001 - it is told to everybody who waits
+                for _, kept in group:
+                    kept.set_exception(error)
+            else:
+                for _, kept in group:
+                    kept.set_result(None)
+
+    def _commit(self, entries: list[Issued]) -> None:
+        rows = [_row(entry) for entry in entries]
+        with writing(self._engine) as connection:
+            insert = _insert_new(connection)
+            if rows:
+                connection.execute(insert, rows)
+
+    def resolve(self, receipt: str) -> Issued | None:
+        """The forecast of a receipt; None where there is none."""
+        with reading(self._engine) as connection:
+            row = connection.execute(sa.select(issued).where(issued.c.receipt == receipt)).mappings().first()
+        return None if row is None else _issued(row)
+
+    def last(self, category: str) -> Issued | None:
+        """The newest forecast of a category."""
+        query = sa.select(issued).where(issued.c.category == category).order_by(issued.c.receipt.desc()).limit(1)
+        with reading(self._engine) as connection:
+            row = connection.execute(query).mappings().first()
+        return None if row is None else _issued(row)
+
+    def of_run(self, run: str) -> Iterator[Issued]:
+        """The forecasts of one run, by receipt."""
+        query = sa.select(issued).where(issued.c.run == run).order_by(issued.c.receipt)
+        with reading(self._engine) as connection:
+            for row in connection.execute(query).mappings():
+                yield _issued(row)
+
+
+def _row(entry: Issued) -> dict[str, Any]:
+    return {
+        "receipt": entry.receipt,
+        "issued": entry.issued or now(),
+        "run": entry.run,
+        "category": entry.category,
+        "face": entry.face,
+        "key_id": entry.key_id,
+        "request": zlib.compress(entry.request, 1),
+        "answer": zlib.compress(entry.answer, 1),
+        "folded": False,
+    }
+
+
+def _issued(row: sa.RowMapping) -> Issued:
+    return Issued(
+        row["receipt"], row["category"], zlib.decompress(row["answer"]), zlib.decompress(row["request"]),
+        row["face"], row["key_id"], row["run"], row["issued"],
+    )  # fmt: skip
+
+
+def _insert_new(connection: sa.Connection) -> sa.Insert:
+    """An INSERT that leaves receipts that are there alone."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+        return sqlite_insert(issued).on_conflict_do_nothing()
+    from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+    return postgresql_insert(issued).on_conflict_do_nothing()

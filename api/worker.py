@@ -1,0 +1,157 @@
+"""The job worker: one process of `serve` that does accepted jobs, part by part, through DBOS."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from dbos import DBOS, StepOptions
+
+from api.database import database_url, engine_of, job, now, writing
+from api.errors import problem_body
+from api.forecasting import Forecaster
+from api.jobs import APPLICATION, QUEUE, WORKFLOW, WORKFLOW_VERSION, Job, Jobs
+from api.ledger import Ledger
+from api.settings import Settings
+from api.snapshots import Snapshots
+
+log = logging.getLogger("groundswell")
+
+POLL_SECONDS = 0.1  # DBOS starts at most one free slot's worth of jobs at each poll
+AT_ONCE = 2
+TRIES = 3
+
+
+class JobFailed(Exception):  # noqa: N818 - named for what happened, as its callers read it
+    """A job cannot be done and trying again would not help; `error` is the problem detail that says why."""
+
+    def __init__(self, error: bytes) -> None:
+        self.error = error
+        super().__init__(error.decode())
+
+
+@dataclass(frozen=True)
+class Work:
+    """A job with all that is needed to do it."""
+
+    job: Job
+    settings: Settings
+    engine: sa.Engine
+    ledger: Ledger
+    jobs: Jobs
+    forecaster: Forecaster
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a job came to: the answer that its address gives from then on."""
+
+    body: bytes
+    media_type: str = "application/json"
+
+
+class Handler(Protocol):
+    """How one kind of job is done. Each method may run twice where the process was killed: all are idempotent."""
+
+    def parts(self, work: Work) -> int:
+        """In how many parts; raises JobFailed."""
+
+    def part(self, work: Work, number: int) -> None:
+        """Do one part; raises JobFailed."""
+
+    def finish(self, work: Work) -> Made:
+        """Once all parts are done; raises JobFailed."""
+
+
+class Worker:
+    """Does the jobs of a home until `stop`; at most one of its `executor` name runs at a time."""
+
+    def __init__(self, settings: Settings, handlers: dict[str, Handler], executor: str = "jobs-1") -> None:
+        self._settings, self._handlers, self._executor = settings, handlers, executor
+        self._engine = engine_of(settings)
+        self._ledger, self._jobs = Ledger(settings), Jobs(settings)
+        self._forecaster = Forecaster(settings, Snapshots(settings.home))
+
+    def run(self, stop: threading.Event, ready: Callable[[], None]) -> None:
+        """Take up what an earlier process left, then what comes."""
+        DBOS(
+            config={
+                "name": APPLICATION,
+                "system_database_url": database_url(self._settings),
+                "application_version": WORKFLOW_VERSION,
+                "executor_id": self._executor,
+                "run_migrations": True,
+                "log_level": "WARNING",
+            }
+        )
+        self._register()
+        DBOS.listen_queues([QUEUE])
+        DBOS.launch()
+        DBOS.register_queue(
+            QUEUE, worker_concurrency=AT_ONCE, polling_interval_sec=POLL_SECONDS, on_conflict="always_update"
+        )
+        ready()
+        stop.wait()
+        DBOS.destroy(workflow_completion_timeout_sec=self._settings.shutdown_seconds)
+
+    def _register(self) -> None:
+        @DBOS.workflow(name=WORKFLOW)
+        def run_job(number: str) -> None:
+            try:
+                for i in range(DBOS.run_step(_step("parts"), self.parts, number)):
+                    DBOS.run_step(_step("part"), self.part, number, i)
+                DBOS.run_step(_step("finish"), self.finish, number)
+            except JobFailed as failure:
+                self._end(number, "failed", error=failure.error)
+            except Exception as error:
+                log.exception("job %s failed", number)
+                detail = f"an unexpected error ({type(error).__name__}); the log of the service has the cause"
+                self._end(number, "failed", error=problem_body(500, "internal-error", detail, {}))
+
+    def parts(self, number: str) -> int:
+        """Begin a job; in how many parts it is done."""
+        work = self._work(number)
+        self._set(number, state="running", started=now())
+        parts = self._handlers[work.job.kind].parts(work)
+        self._set(number, total=parts)
+        return parts
+
+    def part(self, number: str, part: int) -> None:
+        """Do one part of a job."""
+        work = self._work(number)
+        self._handlers[work.job.kind].part(work, part)
+        self._set(number, done=part + 1)
+
+    def finish(self, number: str) -> None:
+        """End a job with what it made."""
+        work = self._work(number)
+        made = self._handlers[work.job.kind].finish(work)
+        self._end(number, "succeeded", result=made.body, media_type=made.media_type)
+
+    def _work(self, number: str) -> Work:
+        found = self._jobs.status(number)
+        assert found is not None  # it is written in the transaction that enqueues it
+        return Work(found, self._settings, self._engine, self._ledger, self._jobs, self._forecaster)
+
+    def _set(self, number: str, **values: Any) -> None:
+        """Note something of a job that is not over."""
+        alive = job.c.state.in_(("pending", "running"))
+        with writing(self._engine) as connection:
+            connection.execute(job.update().where(job.c.job == number, alive).values(**values))
+
+    def _end(self, number: str, state: str, **values: Any) -> None:
+        self._set(number, state=state, finished=now(), **values)
+
+
+def _step(name: str) -> StepOptions:
+    """One that is tried again after an unforeseen error; its outcome is recorded once."""
+    return {"name": name, "retries_allowed": True, "max_attempts": TRIES, "should_retry": _passing}
+
+
+def _passing(error: BaseException) -> bool:
+    """Whether trying again may help."""
+    return not isinstance(error, JobFailed)
