@@ -14,7 +14,7 @@ from typing import Literal
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, EnqueueOptions
 
-from api.database import database_url, engine_of, job, now, reading, writing
+from api.database import engine_of, job, now, reading, writing
 from api.settings import Settings
 
 APPLICATION = "groundswell"
@@ -101,7 +101,7 @@ class Jobs:
 
     def _dbos(self) -> DBOSClient:
         if self._client is None:
-            url = database_url(self._settings)
+            url = str(self._engine.url.render_as_string(hide_password=False))
             DBOS.migrate(url)  # the worker may not have come to it yet
             self._client = DBOSClient(system_database_url=url, application_name=APPLICATION, lazy=True)
         return self._client

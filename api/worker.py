@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 from dbos import DBOS, StepOptions
+from dbos import error as dbos_error
 
-from api.database import database_url, engine_of, job, now, writing
+from api.database import engine_of, job, now, writing
 from api.errors import problem_body
 from api.forecasting import Forecaster
 from api.jobs import APPLICATION, QUEUE, WORKFLOW, WORKFLOW_VERSION, Job, Jobs
@@ -81,7 +82,7 @@ class Worker:
         DBOS(
             config={
                 "name": APPLICATION,
-                "system_database_url": database_url(self._settings),
+                "system_database_url": self._engine.url.render_as_string(hide_password=False),
                 "application_version": WORKFLOW_VERSION,
                 "executor_id": self._executor,
                 "run_migrations": True,
@@ -107,8 +108,9 @@ class Worker:
                 DBOS.run_step(_step("finish"), self.finish, number)
             except JobFailed as failure:
                 self._end(number, "failed", error=failure.error)
-            except Exception as error:
-                log.exception("job %s failed", number)
+            except Exception as failure:
+                error = failure.errors[-1] if isinstance(failure, dbos_error.DBOSMaxStepRetriesExceeded) else failure
+                log.error("job %s failed", number, exc_info=error)
                 detail = f"an unexpected error ({type(error).__name__}); the log of the service has the cause"
                 self._end(number, "failed", error=problem_body(500, "internal-error", detail, {}))
 
