@@ -86,13 +86,17 @@ def _parsed(url: str, targets: str) -> httpx.URL:
     schemes = ("https", "http") if targets == "private" else ("https",)
     if parsed.scheme not in schemes or not parsed.host:
         raise AddressRefused(f"an absolute {' or '.join(schemes)} address")
+    if not 0 < _port(parsed) < 65536:
+        raise AddressRefused(f"an address whose port is from 1 to 65535, not {parsed.port}")
     if parsed.userinfo or parsed.fragment:
         raise AddressRefused("an address without user, password and fragment")
     return parsed
 
 
 def _port(url: httpx.URL) -> int:
-    return url.port or (80 if url.scheme == "http" else 443)
+    if url.port is None:
+        return 80 if url.scheme == "http" else 443
+    return url.port
 
 
 def _addresses(host: str, port: int, targets: str, *, plain: bool) -> list[str]:

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.settings import Settings
 from tests.api.stores import fill, last_week
+from tests.api.workers import working
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +38,10 @@ def client_of() -> Callable[..., TestClient]:
 def client(home: Path, client_of: Callable[..., TestClient]) -> Iterator[TestClient]:
     with client_of(home) as client:
         yield client
+
+
+@pytest.fixture
+def worker(home: Path) -> Iterator[None]:
+    """The job worker over the test home while the test runs; webhooks may go to this machine."""
+    with working(Settings(home=home, webhook_targets="private")):
+        yield
