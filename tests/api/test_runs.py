@@ -22,7 +22,12 @@ from signals.store import Batch, submit
 from tests.api.stores import CATEGORIES, described, fill, last_week
 from tests.api.workers import wait_for, working
 
-done = pytest.mark.usefixtures("worker")
+done = pytest.mark.usefixtures("at_work")
+
+
+@pytest.fixture
+def at_work(home: Path, worker: Callable[..., None]) -> None:
+    worker(home)
 
 
 def start(client: TestClient, **body: object) -> str:

@@ -146,6 +146,7 @@ def test_a_pause_outlasts_the_process(
 
 
 @pytest.mark.usefixtures("quickly")
+@pytest.mark.heavy
 def test_it_is_given_up_after_a_while(
     client: TestClient, settings: Settings, receiver: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +160,7 @@ def test_it_is_given_up_after_a_while(
     assert 1 < item["attempts"] == len(receiver.asked)
 
 
+@pytest.mark.heavy
 def test_other_answers_end_it_and_a_redirect_is_not_followed(
     client: TestClient, settings: Settings, receiver: Fake
 ) -> None:
@@ -180,6 +182,7 @@ def test_a_receiver_that_is_gone_ends_the_subscription(client: TestClient, setti
     assert len(receiver.asked) == 1
 
 
+@pytest.mark.heavy
 def test_a_run_that_fails_is_told_to_those_who_asked_for_it(
     client: TestClient, settings: Settings, receiver: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,6 +202,7 @@ def test_a_run_that_fails_is_told_to_those_who_asked_for_it(
     assert (told["status"], told["error"]["status"]) == ("failed", 500)
 
 
+@pytest.mark.heavy
 def test_a_key_is_told_of_its_own_runs_only(
     client: TestClient, settings: Settings, receiver: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,6 +222,7 @@ def test_a_key_is_told_of_its_own_runs_only(
     assert [asked.path for asked in receiver.asked] == ["/own"]
 
 
+@pytest.mark.heavy
 def test_only_the_last_deliveries_stay(
     client: TestClient, settings: Settings, receiver: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

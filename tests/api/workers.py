@@ -1,4 +1,4 @@
-"""The job worker in a thread of the test, as `serve` runs it in a process."""
+"""The job worker for a part of a test: it can be started again over the same home."""
 
 from __future__ import annotations
 
