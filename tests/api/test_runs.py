@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
 import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
@@ -15,11 +22,12 @@ from fastapi.testclient import TestClient
 import api.runs
 from api.jobs import Jobs
 from api.ledger import Ledger
-from api.runs import answers_of
+from api.runs import CHUNK, answers_of
 from api.security import Caller
 from api.settings import Settings
 from signals.store import Batch, submit
-from tests.api.stores import CATEGORIES, described, fill, last_week
+from tests.api.stores import CATEGORIES, described, fill, last_week, sales
+from tests.api.test_serve import MAIN, free_port, status
 from tests.api.workers import wait_for, working
 
 done = pytest.mark.usefixtures("at_work")
@@ -132,6 +140,7 @@ def test_links_are_absolute_behind_a_proxy(home: Path, client_of: Callable[..., 
         ({"horizon": 401}, 422, "horizon"),
         ({"horizon": 2, "categories": []}, 422, "categories"),
         ({"horizon": 2, "categories": ["Boots", "Boots"]}, 422, "categories"),
+        ({"horizon": 2, "categories": ["Boots", "Bo\0ts"]}, 422, "categories"),
         ({"horizon": 2, "engine": "none"}, 422, "engine"),
         ({"horizon": 2, "history": {}}, 422, "history"),
     ],
@@ -159,12 +168,12 @@ def test_a_key_sees_its_own_runs_and_categories(
     client: TestClient, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = Caller("own", frozenset({"forecast:read", "forecast:write"}), frozenset({CATEGORIES[0]}))
-    monkeypatch.setattr("api.security.caller_of", lambda _: own)
+    monkeypatch.setattr("api.security.caller_of", lambda *_: own)
     assert client.post("/v1/forecast-runs", json={"horizon": 1, "categories": list(CATEGORIES)}).status_code == 403
     address = start(client)
     assert outcome(client, address)["counts"]["asked"] == 1
     assert {row["Category"] for row in rows(client, address)} == {CATEGORIES[0]}
-    monkeypatch.setattr("api.security.caller_of", lambda _: Caller("other", own.scopes))
+    monkeypatch.setattr("api.security.caller_of", lambda *_: Caller("other", own.scopes))
     assert client.get(address).status_code == 404
     assert client.get(f"{address}/csv").status_code == 404
 
@@ -217,3 +226,37 @@ def test_a_part_that_is_done_twice_counts_once(
         assert [failure["category"] for failure in made["failures"]] == ["Belts", "Gloves", "Scarves"]
         assert [row["Category"] for row in rows(client, address)] == list(CATEGORIES)
         assert client.app.state.jobs.status(made["id"]).total == 3  # type: ignore[attr-defined]
+
+
+@contextmanager
+def served(home: Path) -> Iterator[httpx.Client]:
+    """`groundswell serve` as processes, all of which are killed at the end of the block."""
+    address = f"http://127.0.0.1:{free_port()}"
+    command = [*MAIN, "--home", str(home), "serve", "--port", address.rsplit(":", 1)[1], "--workers", "1"]
+    with (home / "log").open("ab") as log, subprocess.Popen(command, stderr=log, start_new_session=True) as process:
+        try:
+            wait_for(lambda: status(address) != 0)
+            with httpx.Client(base_url=address, timeout=30) as client:
+                yield client
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(30)
+
+
+@pytest.mark.heavy
+def test_a_run_outlives_a_kill_of_all_processes(tmp_path: Path) -> None:
+    names = [f"C{i:03}" for i in range(CHUNK + 50)]
+    frame = pd.concat([sales(name, last_week()) for name in names], ignore_index=True)
+    submit(tmp_path, Batch("test", sales=frame, categories=pd.DataFrame([described(name) for name in names])))
+    with served(tmp_path) as client:
+        address = urlsplit(client.post("/v1/forecast-runs", json={"horizon": 2}).headers["location"]).path
+        wait_for(lambda: client.get(address).json()["status"] == "running")
+        time.sleep(0.3)  # into the first part
+        assert client.get(address).status_code == 202
+    with served(tmp_path) as client:
+        wait_for(lambda: client.get(address).status_code == 200, 120)
+        made = client.get(address).json()
+        assert made["counts"] == {"asked": len(names), "made": len(names), "failed": 0}
+        lines = list(csv.DictReader(io.StringIO(client.get(f"{address}/csv").text)))
+    assert sorted({row["Category"] for row in lines}) == names
+    assert len({(row["Category"], row["Time"]) for row in lines}) == len(lines)

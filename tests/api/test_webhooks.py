@@ -207,7 +207,7 @@ def test_a_key_is_told_of_its_own_runs_only(
     client: TestClient, settings: Settings, receiver: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def become(key: str) -> None:
-        monkeypatch.setattr("api.security.caller_of", lambda _: Caller(key, frozenset(SCOPES) - {"admin"}))
+        monkeypatch.setattr("api.security.caller_of", lambda *_: Caller(key, frozenset(SCOPES) - {"admin"}))
 
     become("other")
     theirs = subscribe(client, f"{receiver.url}/theirs")["id"]
