@@ -5,10 +5,10 @@ begins k - N - 1 periods from there. Days and weeks are regular series as they a
 weekday of the work date.
 
 Months and quarters begin on any day. Time is moved as a whole by so many days that they begin on the first: signals,
-and when they became known, move with sales, so that nothing is known earlier than it was. Where days of the month are
-clipped (a bucket from the 30th has no such day in February), or quarters are of different length, the edges of single
-buckets are off by a day or two. Years are laid on a series without a season, and without signals: a handful of years
-cannot tell whether one helps.
+and when they became known, move with sales, so that nothing is known earlier than it was. Months fit to
+the day (those from the 29th or 30th are off by one now and then), the edges of quarters, which are of different length,
+are off by up to three days. Years are laid on a series without a season, and without signals: a handful of years cannot
+tell whether one helps.
 """
 
 from __future__ import annotations
