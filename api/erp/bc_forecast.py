@@ -145,13 +145,24 @@ def _signals(ask: Ask, store: Joined | None, moment: dt.datetime) -> tuple[pd.Da
     """The item's signals on the time of the regular series; the country, where its holidays need not be moved."""
     if store is None or not ask.buckets.takes_signals:
         return None, None
+    country, numbers = store.record.calendar, ask.numbers()
+    moved = country if ask.buckets.is_moved else None
+    return _offered(store, moment, ask.buckets, moved, int(numbers[0]), int(numbers[-1])), None if moved else country
+
+
+@lru_cache(maxsize=4)
+def _offered(
+    store: Joined, moment: dt.datetime, buckets: Buckets, country: str | None, first: int, last: int
+) -> pd.DataFrame | None:
+    """The signals of a category, and the holidays of a country, on the time of the regular series.
+
+    Cached, for a run over all items asks for the same again and again.
+    """
     frame = signals_frame(store.snapshot, store.record.category, as_of=moment, data_version=store.data_version)
-    country = store.record.calendar
-    if country and ask.buckets.is_moved:
-        holidays = ask.buckets.holidays(country, ask.numbers())
+    if country:
+        holidays = buckets.holidays(country, np.array([first, last]))
         frame = holidays if frame is None else pd.concat([frame, holidays], ignore_index=True)
-        country = None
-    return None if frame is None else ask.buckets.moved(frame), country
+    return None if frame is None else buckets.moved(frame)
 
 
 def _forecast(ask: Ask, store: Joined | None, signals: pd.DataFrame | None, calendar: str | None) -> Forecast:

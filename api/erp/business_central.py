@@ -39,6 +39,7 @@ log = logging.getLogger("groundswell")
 LARGEST = 999_999_999_999  # quantity or half-width; .NET writes larger ones with an exponent
 DECIMALS = 4  # .NET writes smaller fractions with an exponent
 REMEMBERED = 20_000  # forecasts of the earlier items of a batch
+TOGETHER = 10  # seconds
 TYPES = ("String", "Int32", "Double", "Double")
 
 router = APIRouter(include_in_schema=False)
@@ -105,9 +106,13 @@ def _anchor(query: Mapping[str, str]) -> dt.date | None:
 
 
 def _moment(work_date: dt.date, timezone: str) -> dt.datetime:
-    """UTC without a zone: now, or the end of the work date where that is earlier; what was known then may be used."""
+    """UTC without a zone: now, or the end of the work date where that is earlier; what was known then may be used.
+
+    Now is cut to `TOGETHER` seconds, so that the calls of a run can share what is read.
+    """
     end = dt.datetime.combine(work_date + dt.timedelta(days=1), dt.time(), ZoneInfo(timezone))
-    return min(dt.datetime.now(dt.UTC), end.astimezone(dt.UTC)).replace(tzinfo=None)
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    return min(now - dt.timedelta(seconds=now.second % TOGETHER), end.astimezone(dt.UTC)).replace(tzinfo=None)
 
 
 class Batch:
