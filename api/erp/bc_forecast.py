@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -75,18 +75,19 @@ class Row:
     half_width: float
 
 
-def joined(snapshots: Snapshots, item: str) -> Joined | None:
-    """The category that is called like an item (in any case), or whose attribute `item` names it."""
+def find(snapshots: Snapshots, items: Iterable[str]) -> dict[str, Joined]:
+    """The categories that are called like an item (in any case), or whose attribute `item` names it, from one state."""
     try:
         snapshot = snapshots.current()
         version = snapshot.data_version
-        name = _categories(snapshot, version).get(item.casefold())
-        return None if name is None else Joined(snapshot, snapshot.category(name, version), version)
+        names = _categories(snapshot, version)
+        found = {item: names[item.casefold()] for item in items if item.casefold() in names}
+        return {item: Joined(snapshot, snapshot.category(name, version), version) for item, name in found.items()}
     except StoreEmpty:
-        return None
+        return {}
     except StoreDamaged as error:
-        log.error("no signals for item %r: %s", item, error)
-        return None
+        log.error("forecasts are made without signals: %s", error)
+        return {}
 
 
 @lru_cache(maxsize=4)

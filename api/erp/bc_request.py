@@ -72,6 +72,8 @@ def whole(cell: object) -> int | None:
         return int(cell) if cell.is_integer() and 0 <= cell <= LARGEST_KEY else None
     if isinstance(cell, int):
         return cell if 0 <= cell <= LARGEST_KEY else None
+    if isinstance(cell, str) and cell.isascii() and cell.isdecimal() and len(cell) < 10:
+        return int(cell)
     if not isinstance(cell, str) or len(cell) > 40 or not _WHOLE.fullmatch(text := cell.strip()):
         return None
     number = int("".join(sign for sign in text if sign.isdecimal()))

@@ -20,7 +20,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.erp.bc_calendar import Buckets
 from api.erp.bc_errors import LIMIT, QUERY, START, BadArgument, shown
-from api.erp.bc_forecast import FACE, Ask, Joined, Row, cannot, joined, make
+from api.erp.bc_forecast import FACE, Ask, Joined, Row, cannot, find, make
 from api.erp.bc_profiles import Profile, profile_for
 from api.erp.bc_request import COLUMNS, Question, parse
 from api.errors import Problem
@@ -140,8 +140,9 @@ class Batch:
         rows: list[tuple[str, Row]] = []
         kept: list[Issued] = []
         fresh: dict[tuple[Any, ...], tuple[Row, ...]] = {}
+        stores = find(self._snapshots, [ask.item for ask in asks])
         for ask in asks:
-            store = self._category(ask, caller)
+            store = _visible(ask.item, stores.get(ask.item), caller)
             known = (ask, store and (store.record.category, store.data_version))
             found = None if ask is asks[-1] else self._made.get(known)
             if found is None:
@@ -173,14 +174,6 @@ class Batch:
             asks.append(Ask(item, first, values, start, given.horizon, given.confidence, buckets))
         return asks
 
-    def _category(self, ask: Ask, caller: Caller) -> Joined | None:
-        """The item's category in the store, if the caller may see it; a Problem where they may not see the item."""
-        store = joined(self._snapshots, ask.item)
-        if store is not None and caller.may_see(store.record.category):
-            return store
-        caller.check_category(ask.item)
-        return None
-
     def _one(
         self, ask: Ask, store: Joined | None, moment: dt.datetime, asked: dict[str, Any], caller: Caller
     ) -> tuple[tuple[Row, ...], list[Issued]]:
@@ -204,6 +197,14 @@ class Batch:
             self._made.update(fresh)
             while len(self._made) > REMEMBERED:
                 self._made.popitem(last=False)
+
+
+def _visible(item: str, store: Joined | None, caller: Caller) -> Joined | None:
+    """The item's category in the store, if the caller may see it; a Problem where they may not see the item either."""
+    if store is not None and caller.may_see(store.record.category):
+        return store
+    caller.check_category(item)
+    return None
 
 
 def _told(question: Question, work_date: dt.date) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.erp import bc_errors
-from api.erp.bc_forecast import joined
+from api.erp.bc_forecast import find
 from api.erp.bc_profiles import Profile, read_profiles
 from api.erp.bc_request import MODELS
 from api.snapshots import Snapshots
@@ -56,10 +56,8 @@ def test_the_items_of_the_example_are_joined(tmp_path: Path, monkeypatch: pytest
     fill(home, last_week())
     monkeypatch.chdir(tmp_path)
     exec(next(text for kind, text in BLOCK.findall(PAGE) if kind == "python"), {})
-    for item in ("1896-S", "1900-S"):
-        store = joined(Snapshots(home), item)
-        assert store is not None
-        assert store.record.category == "Boots"
+    found = find(Snapshots(home), ["1896-S", "1900-S", "1901-S"])
+    assert {item: store.record.category for item, store in found.items()} == {"1896-S": "Boots", "1900-S": "Boots"}
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -150,4 +150,4 @@ def test_a_damaged_store_only_takes_the_signals_away(
         snapshot.write_bytes(b"not a database")
     with client_of(tmp_path) as client:
         assert len(answer(client, asked([5.0, 7, 6, 8, 9, 7], "1896-S"))) == 3
-    assert "no signals for item '1896-S'" in caplog.text
+    assert "forecasts are made without signals: " in caplog.text
