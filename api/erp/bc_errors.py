@@ -47,7 +47,7 @@ def shown(value: object) -> str:
 
 def is_ours(path: str) -> bool:
     """Whether an address belongs to this face."""
-    return "/services.azureml.net/" in path or path == "/score" or path.startswith("/score/")
+    return "/services.azureml.net" in path or path == "/score" or path.startswith("/score/")
 
 
 def azure_error(status: int, detail: str, headers: Mapping[str, str] | None, members: Mapping[str, Any]) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import numpy as np
 from fastapi.testclient import TestClient
 
 ADDRESS = (
@@ -14,6 +15,7 @@ ADDRESS = (
 QUERY = "?api-version=2.0&details=true"
 COLUMNS = ["GranularityAttribute", "DateKey", "TransactionQty"]
 NAMES = "horizon,seasonality,forecast_start_datekey,time_series_model,confidence_level"
+YEAR = [float(10 + 3 * np.sin(month / 2) + month % 3) for month in range(24)]
 REFERENCE = {
     "Inputs": {
         "input1": {
