@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 from api import errors
+from api.erp import bc_errors, business_central
 from api.forecasting import Forecaster
 from api.jobs import Jobs
 from api.ledger import Ledger
@@ -48,12 +49,15 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.snapshots = Snapshots(settings.home)
     app.state.forecaster = Forecaster(settings, app.state.snapshots)
     app.state.ledger, app.state.jobs = Ledger(settings), Jobs(settings)
+    app.state.business_central = business_central.Batch(settings, app.state.snapshots, app.state.ledger)
+    app.state.error_shapes = [(bc_errors.is_ours, bc_errors.azure_error)]
     app.state.forecasting = CapacityLimiter(_at_once(settings))
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestId)
     errors.install(app)
     for noun in (forecasts, categories, signals, sources, jobs, health, runs, webhooks, power_platform):
         app.include_router(noun.router)
+    app.include_router(business_central.router)
     _add_docs(app)
     _document_problems(app)
     return app

@@ -36,16 +36,16 @@ class Caller:
 ANYBODY = Caller()
 
 
-def caller_of(request: Request) -> Caller:  # noqa: ARG001
-    """Who sent a request, by its credentials; raises the problem 401."""
+def caller_of(request: Request, face: str = "rest") -> Caller:  # noqa: ARG001
+    """Who sent a request, by the credentials that its face takes; raises the problem 401."""
     return ANYBODY
 
 
-def needs(scope: str) -> Any:
+def needs(scope: str, face: str = "rest") -> Any:
     """A dependency that gives the Caller, and refuses one without the scope (`admin` has them all)."""
 
     def check(request: Request) -> Caller:
-        caller = caller_of(request)
+        caller = caller_of(request, face)
         if scope not in caller.scopes and "admin" not in caller.scopes:
             raise Problem(
                 403, "forbidden", f"the key lacks the scope {scope}; it has {', '.join(sorted(caller.scopes))}"
