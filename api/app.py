@@ -15,6 +15,7 @@ from fastapi.staticfiles import StaticFiles
 
 from api import errors
 from api.forecasting import Forecaster
+from api.idempotency import Idempotency
 from api.jobs import Jobs
 from api.ledger import Ledger
 from api.middleware import BodyLimit, RequestId
@@ -48,7 +49,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.snapshots = Snapshots(settings.home)
     app.state.forecaster = Forecaster(settings, app.state.snapshots)
     app.state.ledger, app.state.jobs = Ledger(settings), Jobs(settings)
+    app.state.running = set()  # forecasts that nobody waits for any more
     app.state.forecasting = CapacityLimiter(_at_once(settings))
+    app.add_middleware(Idempotency)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestId)
     errors.install(app)

@@ -7,6 +7,7 @@ import hashlib
 import orjson
 
 from api.errors import known_problem, problem_body
+from api.jobs import Job
 from api.ledger import Issued
 from api.models import ForecastRequest
 from api.receipts import receipt_at
@@ -21,7 +22,9 @@ class OneForecast:
         return 1
 
     def part(self, work: Work, number: int) -> None:
-        """Forecast and keep it."""
+        """Forecast and keep it, unless the request that it was a part of has done so by now."""
+        if work.ledger.resolve(receipt_of(work, number)):
+            return
         body = ForecastRequest.model_validate(orjson.loads(work.job.request))
         issued = made(work, body, number)
         if isinstance(issued, bytes):
@@ -52,8 +55,13 @@ def made(work: Work, body: ForecastRequest, number: int) -> Issued | bytes:
 
 def receipt_of(work: Work, number: int) -> str:
     """The receipt of a job's forecast of that number, the same at every try."""
-    digest = hashlib.sha256(f"{work.job.job}/{number}".encode()).digest()
-    return receipt_at(work.job.accepted, int.from_bytes(digest[:10]))
+    return receipt_of_job(work.job, number)
+
+
+def receipt_of_job(job: Job, number: int) -> str:
+    """As `receipt_of`, for who has no Work."""
+    digest = hashlib.sha256(f"{job.job}/{number}".encode()).digest()
+    return receipt_at(job.accepted, int.from_bytes(digest[:10]))
 
 
 HANDLERS: dict[str, Handler] = {"forecast": OneForecast()}

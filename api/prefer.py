@@ -29,7 +29,7 @@ class Preference:
         """The headers that say what was heeded."""
         told = ["respond-async"] if self.asynchronous else []
         told += [] if self.wait is None else [f"wait={self.wait}"]
-        return {"Preference-Applied": ", ".join(told), "Vary": "Prefer"} if told else {}
+        return {"Preference-Applied": ", ".join(told)} if told else {}
 
 
 def preference_of(request: Request) -> Preference:

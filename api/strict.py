@@ -13,6 +13,9 @@ from fastapi.routing import APIRoute
 
 from api.errors import Problem, invalid_field
 
+DEEPEST = 32  # levels of a JSON body
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|([\[{\]}])', re.DOTALL)  # skips texts
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 _WHOLE = re.compile(r"-?\d{1,30}", re.ASCII)
 
 
@@ -38,15 +41,29 @@ class _StrictRequest(Request):
         if encoding.lower() != "identity":
             detail = f"the Content-Encoding is {encoding}; send the body as it is, without compression"
             raise Problem(415, "unsupported-media-type", detail)
-        try:
-            text = (await self.body()).decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            detail = f"the body is not UTF-8: byte {error.start + 1} is 0x{error.object[error.start]:02x}"
-            raise Problem(400, "bad-request", detail) from None
-        try:
-            return json.loads(text, object_pairs_hook=_once)
-        except RecursionError:
-            raise Problem(400, "bad-request", "the body is nested too deeply") from None
+        return parse_json(await self.body())
+
+
+def parse_json(body: bytes) -> Any:
+    """JSON in UTF-8, at most `DEEPEST` levels deep; raises json.JSONDecodeError or a Problem."""
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        detail = f"the body is not UTF-8: byte {error.start + 1} is 0x{error.object[error.start]:02x}"
+        raise Problem(400, "bad-request", detail) from None
+    _check_depth(text)
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _check_depth(text: str) -> None:
+    """Refuse what is nested too deeply before a parser descends into it."""
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return
+    depth = 0
+    for bracket in _BRACKETS.findall(text):
+        depth += _STEPS.get(bracket, 0)
+        if depth > DEEPEST:
+            raise Problem(400, "bad-request", f"the body is nested more than {DEEPEST} levels deep")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
