@@ -20,7 +20,7 @@ from api.jobs import Jobs
 from api.ledger import Ledger
 from api.middleware import BodyLimit, RequestId
 from api.models import ProblemDetails
-from api.routes import categories, forecasts, health, jobs, signals, sources
+from api.routes import bulk, categories, forecasts, health, jobs, signals, sources
 from api.settings import Settings
 from api.snapshots import Snapshots
 
@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestId)
     errors.install(app)
-    for noun in (forecasts, categories, signals, sources, jobs, health):
+    for noun in (bulk, forecasts, categories, signals, sources, jobs, health):
         app.include_router(noun.router)
     _add_docs(app)
     _document_problems(app)

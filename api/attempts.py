@@ -13,10 +13,10 @@ from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request
 
 from api.forecasting import Forecaster
-from api.handlers import receipt_of_job
 from api.idempotency import Claim, claim_of
 from api.jobs import Job, Jobs
 from api.ledger import Issued, Ledger
+from api.making import receipt_of_job
 from api.models import ForecastRequest
 from api.security import Caller
 
@@ -74,8 +74,8 @@ class _Attempt:
         """Forecast and keep it: under a receipt of its own, or under that of the job that it has become meanwhile."""
         self.begun.set()
         ledger, forecaster = self._ledger, self._forecaster
-        receipt = None if self.claim is None else self.claim.receipt
-        if self.claim and self.claim.again and (before := ledger.resolve(self.claim.receipt)):
+        receipt = None if self.claim is None else self.claim.receipt_of(0)
+        if self.claim and self.claim.again and (before := ledger.resolve(self.claim.receipt_of(0))):
             return before
         issued = forecaster.make(self.body, asked=self.asked, key_id=self.caller.key_id, receipt=receipt)
         with self._lock:

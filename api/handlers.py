@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import orjson
 
-from api.errors import known_problem, problem_body
-from api.jobs import Job
-from api.ledger import Issued
+from api.bulk import Bulk
+from api.making import made, receipt_of
 from api.models import ForecastRequest
-from api.receipts import receipt_at
 from api.worker import Handler, JobFailed, Made, Work
+
+__all__ = ["HANDLERS", "OneForecast", "made", "receipt_of"]
 
 
 class OneForecast:
@@ -38,30 +36,4 @@ class OneForecast:
         return Made(issued.answer)
 
 
-def made(work: Work, body: ForecastRequest, number: int) -> Issued | bytes:
-    """The forecast number `number` of a job, or the problem detail that says why there is none.
-
-    Made again after a kill it has the same receipt, and the ledger keeps the first.
-    """
-    receipt, job = receipt_of(work, number), work.job
-    try:
-        return work.forecaster.make(body, face="job", key_id=job.key_id, run=job.job, receipt=receipt)
-    except Exception as error:
-        problem = known_problem(error)
-        if problem is None:
-            raise
-        return problem_body(problem.status_code, problem.code, str(problem.detail), problem.members)
-
-
-def receipt_of(work: Work, number: int) -> str:
-    """The receipt of a job's forecast of that number, the same at every try."""
-    return receipt_of_job(work.job, number)
-
-
-def receipt_of_job(job: Job, number: int) -> str:
-    """As `receipt_of`, for who has no Work."""
-    digest = hashlib.sha256(f"{job.job}/{number}".encode()).digest()
-    return receipt_at(job.accepted, int.from_bytes(digest[:10]))
-
-
-HANDLERS: dict[str, Handler] = {"forecast": OneForecast()}
+HANDLERS: dict[str, Handler] = {"forecast": OneForecast(), "bulk": Bulk()}

@@ -57,10 +57,10 @@ class Claim:
         """The same for each who holds the key, and no other's."""
         return f"{self.caller}/{self.key}/{self.created.isoformat()}"
 
-    @property
-    def receipt(self) -> str:
-        """The receipt of the forecast that is made under the key."""
-        return receipt_at(self.created, int.from_bytes(hashlib.sha256(self.name.encode()).digest()[:10]))
+    def receipt_of(self, number: int) -> str:
+        """The receipt of the forecast of that number that is made under the key."""
+        digest = hashlib.sha256(f"{self.name}/{number}".encode()).digest()
+        return receipt_at(self.created, int.from_bytes(digest[:10]))
 
 
 @dataclass
@@ -119,7 +119,7 @@ class Idempotency:
         async def collect(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer.status = message["status"]
-                answer.headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message["headers"]]
+                answer.headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in message["headers"]]
             elif message["type"] == "http.response.body":
                 answer.body += message.get("body", b"")
 
@@ -138,7 +138,8 @@ def read_key(given: list[str]) -> str:
     """The key of the header: a quoted text or a plain token of up to 255 characters. Raises the problem 400."""
     match = _KEY.fullmatch(given[0].strip()) if len(given) == 1 else None
     if match is None:
-        detail = f'{HEADER} is {", ".join(given)[:80]!r}; allowed: once, a text of 1 to 255 characters such as "8e03978e"'
+        told = ", ".join(given)[:80]
+        detail = f'{HEADER} is {told!r}; allowed: once, a text of 1 to 255 characters such as "8e03978e"'
         raise Problem(400, "invalid-idempotency-key", detail)
     return match[1] or match[2]
 

@@ -362,6 +362,21 @@ class Health(Answer):
     status: Literal["live", "ready", "started"]
 
 
+class BulkItem(Answer):
+    """The answer to one item of a bulk request."""
+
+    number: int = Field(description="of the item in the request, from 0")
+    status: int = Field(description="200, or that of the problem")
+    forecast: ForecastAnswer | None = None
+    problem: dict[str, Any] | None = Field(None, description="problem details, where there is no forecast")
+
+
+class BulkAnswer(Answer):
+    """The answers to all items, in their order."""
+
+    items: list[BulkItem]
+
+
 class FieldError(Answer):
     """What is wrong with one field."""
 

@@ -43,5 +43,6 @@ def preference_of(request: Request) -> Preference:
         given.setdefault(name.strip().lower(), value.strip().strip('"'))
     wait = given.get("wait")
     if wait is not None and not _NUMBER.fullmatch(wait):
-        raise Problem(400, "bad-request", f"Prefer: wait is {wait!r}; allowed: a whole number of seconds, as in wait=10")
+        detail = f"Prefer: wait is {wait!r}; allowed: a whole number of seconds, as in wait=10"
+        raise Problem(400, "bad-request", detail)
     return Preference("respond-async" in given, None if wait is None else int(wait))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from fastapi import Request, Response
@@ -37,11 +37,26 @@ class StrictRoute(APIRoute):
 class _StrictRequest(Request):
     async def json(self) -> Any:
         """The body as JSON; json.JSONDecodeError or a Problem where it is not."""
-        encoding = self.headers.get("content-encoding", "identity")
-        if encoding.lower() != "identity":
-            detail = f"the Content-Encoding is {encoding}; send the body as it is, without compression"
-            raise Problem(415, "unsupported-media-type", detail)
+        _check_encoding(self)
         return parse_json(await self.body())
+
+
+def content_type(request: Request, allowed: Sequence[str]) -> str:
+    """Which of the allowed media types the body has; raises the problem 415."""
+    _check_encoding(request)
+    given = request.headers.get("content-type", "")
+    name = given.split(";")[0].strip().lower()
+    if name not in allowed:
+        detail = f"the Content-Type is {given or 'missing'}; allowed: {', '.join(allowed)}"
+        raise Problem(415, "unsupported-media-type", detail)
+    return name
+
+
+def _check_encoding(request: Request) -> None:
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        detail = f"the Content-Encoding is {encoding}; send the body as it is, without compression"
+        raise Problem(415, "unsupported-media-type", detail)
 
 
 def parse_json(body: bytes) -> Any:

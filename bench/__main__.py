@@ -13,6 +13,7 @@ COMMANDS = (
     ("bench.pulling", "--series", "100", "--kills", "5"),
     ("bench.stitching",),
     ("bench.latency",),
+    ("bench.requests",),
     ("bench.batch", "--series", "10000"),
     ("bench.noise",),
     ("bench.shocks",),

@@ -63,6 +63,11 @@ def base_url(request: Request) -> str:
     return settings_of(request).public_url or str(request.base_url).rstrip("/")
 
 
+def statuses(*numbers: int) -> dict[int | str, dict[str, Any]]:
+    """Problems that an operation may answer with, for /openapi.json."""
+    return {number: {} for number in numbers}
+
+
 UNCHANGED: dict[str, Any] = {"description": "the client has it"}
 
 

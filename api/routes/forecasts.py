@@ -18,7 +18,7 @@ from api.jobs import Job
 from api.ledger import Issued, Ledger
 from api.models import ForecastAnswer, ForecastRequest, IssuedForecast, IssuedPage, JobState
 from api.prefer import preference_of
-from api.routes import AppSettings, Limit, base_url, ledger_of
+from api.routes import UNCHANGED, AppSettings, Limit, base_url, ledger_of, statuses
 from api.routes.jobs import accepted
 from api.security import Caller, needs
 from api.strict import StrictRoute
@@ -40,7 +40,7 @@ Wanted = Annotated[str, Query(min_length=1, max_length=200, description="the cat
     "",
     summary="Forecast one category",
     response_model=ForecastAnswer,  # for /openapi.json: the answer goes out as bytes, checked in the tests
-    responses={status: {} for status in (400, 401, 403, 404, 406, 409, 413, 415, 422, 503)}
+    responses=statuses(400, 401, 403, 404, 406, 409, 413, 415, 422, 503)
     | {200: {"content": FORMS}, 202: {"model": JobState, "headers": LOCATION}},
 )
 async def create_forecast(
@@ -102,8 +102,7 @@ def _listed(request: Request, item: Issued) -> IssuedForecast:
     "/{receipt}",
     summary="The forecast of a receipt",
     response_model=ForecastAnswer,
-    responses={status: {} for status in (400, 401, 403, 404, 406)}
-    | {200: {"content": FORMS}, 304: {"description": "the client has it"}},
+    responses=statuses(400, 401, 403, 404, 406, 422) | {200: {"content": FORMS}, 304: UNCHANGED},
 )
 def get_forecast(
     receipt: str,
