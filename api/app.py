@@ -20,7 +20,7 @@ from api.jobs import Jobs
 from api.ledger import Ledger
 from api.middleware import BodyLimit, RequestId
 from api.models import ProblemDetails
-from api.routes import bulk, categories, forecasts, health, jobs, signals, sources
+from api.routes import bulk, categories, forecasts, health, jobs, signals, sources, uploads
 from api.settings import Settings
 from api.snapshots import Snapshots
 
@@ -52,10 +52,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.running = set()  # forecasts that nobody waits for any more
     app.state.forecasting = CapacityLimiter(_at_once(settings))
     app.add_middleware(Idempotency)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, max_upload_bytes=settings.max_upload_bytes)
     app.add_middleware(RequestId)
     errors.install(app)
-    for noun in (bulk, forecasts, categories, signals, sources, jobs, health):
+    for noun in (bulk, forecasts, uploads, categories, signals, sources, jobs, health):
         app.include_router(noun.router)
     _add_docs(app)
     _document_problems(app)

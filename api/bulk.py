@@ -133,7 +133,7 @@ class Bulk:
             rows = connection.execute(
                 sa.select(refused.c.number, refused.c.problem).where(refused.c.job == work.job.job)
             )
-            problems = {number: problem for number, problem in rows}
+            problems = {row.number: row.problem for row in rows}
         answers = {issued.receipt: issued.answer for issued in work.ledger.of_run(work.job.job)}
         items = []
         for i, item in enumerate(asked["items"]):

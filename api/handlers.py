@@ -7,6 +7,7 @@ import orjson
 from api.bulk import Bulk
 from api.making import made, receipt_of
 from api.models import ForecastRequest
+from api.uploads import Upload
 from api.worker import Handler, JobFailed, Made, Work
 
 __all__ = ["HANDLERS", "OneForecast", "made", "receipt_of"]
@@ -36,4 +37,4 @@ class OneForecast:
         return Made(issued.answer)
 
 
-HANDLERS: dict[str, Handler] = {"forecast": OneForecast(), "bulk": Bulk()}
+HANDLERS: dict[str, Handler] = {"forecast": OneForecast(), "bulk": Bulk(), "upload": Upload()}

@@ -377,6 +377,24 @@ class BulkAnswer(Answer):
     items: list[BulkItem]
 
 
+class Stored(Answer):
+    """What the store made of an upload; the counts are of values."""
+
+    data_version: int = Field(description="the first version of the store that contains it")
+    inserted: int
+    unchanged: int = Field(description="known before, with the same value")
+    withdrawn: int = Field(description="known before, and empty now")
+
+
+class UploadAnswer(Answer):
+    """How an upload was read, and what became of it."""
+
+    rows: int
+    mapping: dict[str, str] = Field(description="which column each field was taken from")
+    notes: list[str] = Field(description="what was assumed, dropped or mended")
+    result: Stored
+
+
 class FieldError(Answer):
     """What is wrong with one field."""
 
@@ -384,6 +402,7 @@ class FieldError(Answer):
     value: str
     allowed: str
     message: str
+    row: int | None = Field(None, description="of an upload: the line of the file, or the number of the row from 1")
 
 
 class ProblemDetails(BaseModel):

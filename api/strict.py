@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from api.errors import Problem, invalid_field
 
@@ -25,13 +26,19 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The usual handler, behind these checks."""
         handle = super().get_route_handler()
-        known = {parameter.alias for parameter in self.dependant.query_params}
+        known = {name for parameter in self.dependant.query_params for name in _names(parameter)}
 
         async def strictly(request: Request) -> Response:
             _check_query(request, known)
             return await handle(_StrictRequest(request.scope, request.receive))
 
         return strictly
+
+
+def _names(parameter: Any) -> list[str]:
+    """The names of a query parameter: its own, or those of the fields of a model."""
+    model = parameter.field_info.annotation
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else [parameter.alias]
 
 
 class _StrictRequest(Request):
