@@ -20,6 +20,7 @@ from api.jobs import Jobs
 from api.ledger import Ledger
 from api.middleware import BodyLimit, RequestId
 from api.models import ProblemDetails
+from api.openapi import enrich
 from api.routes import bulk, categories, forecasts, health, jobs, signals, sources, uploads
 from api.settings import Settings
 from api.snapshots import Snapshots
@@ -96,6 +97,7 @@ def _document_problems(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             _rewrite_errors(generate())
+            enrich(app.openapi_schema or {})
         assert app.openapi_schema is not None
         return app.openapi_schema
 

@@ -22,7 +22,15 @@ Port = Annotated[Jobs, Depends(jobs_of)]
 @router.get(
     "/{job}",
     summary="A job, or what it made",
-    responses={200: {"description": "what it made"}, 202: {"model": JobState}, 401: {}, 403: {}, 404: {}},
+    responses={
+        200: {"description": "what it made"},
+        202: {"model": JobState},
+        401: {},
+        403: {},
+        404: {},
+        410: {},
+        422: {},
+    },
 )
 def get_job(job: str, request: Request, jobs: Port, caller: Annotated[Caller, needs("jobs:read")]) -> Response:
     """202 with its state while it is under way, then 200 with what it made; or the problem that it failed with."""

@@ -99,37 +99,36 @@ def test_options_are_those_of_the_import(client: TestClient, tmp_path: Path, wor
     assert open_snapshot(tmp_path).sales("Gloves", None, None)["quantity"].tolist() == [4.0] * 12
 
 
-@pytest.mark.parametrize(
-    ("body", "form", "row", "column", "value"),
-    [
-        (encoded(SALES, CSV).replace(b"13.0", b"many"), CSV, 5, "quantity", "many"),
-        (encoded(SALES, NDJSON).replace(b"13.0", b'"many"'), NDJSON, 4, "quantity", "many"),
-        (encoded(SALES, JSON).replace(b"13.0", b'"many"'), JSON, 4, "quantity", "many"),
-        (encoded(SALES, "rows").replace(b"13.0", b"{}"), JSON, 4, "quantity", "{}"),
-        (b'{"date": ["2026-01-04"]}\n{"date": [}\n', NDJSON, 2, "", ""),
-        (b'{"a": [1, 2], "b": [1]}', JSON, None, "b", ""),
-        (b'[{"a": 1}, 5]', JSON, 2, "", ""),
-        (b"[" * 5000, JSON, None, "", ""),
-        (b'{"a": [1], "a": [2]}', JSON, None, "", ""),
-        (b"[]", JSON, None, "", ""),
-        (b"5", JSON, None, "", ""),
-        (b"PAR1 but not really PAR1", PARQUET, None, "", ""),
-        (encoded(SALES, CSV), PARQUET, None, "", ""),
-        (encoded(SALES, PARQUET), CSV, None, "", ""),
-        (b"\xff\xfe\x00", JSON, None, "", ""),
-    ],
-)
-def test_what_is_wrong_is_named_and_nothing_stored(
-    body: bytes, form: str, row: int | None, column: str, value: str, client: TestClient, tmp_path: Path, worker: Worker
-) -> None:
+BAD: list[tuple[bytes, str, int | None, str, str]] = [
+    (encoded(SALES, CSV).replace(b"13.0", b"many"), CSV, 5, "quantity", "many"),
+    (encoded(SALES, NDJSON).replace(b"13.0", b'"many"'), NDJSON, 4, "quantity", "many"),
+    (encoded(SALES, JSON).replace(b"13.0", b'"many"'), JSON, 4, "quantity", "many"),
+    (encoded(SALES, "rows").replace(b"13.0", b"{}"), JSON, 4, "quantity", "{}"),
+    (b'{"date": ["2026-01-04"]}\n{"date": [}\n', NDJSON, 2, "", ""),
+    (b'{"a": [1, 2], "b": [1]}', JSON, None, "b", ""),
+    (b'[{"a": 1}, 5]', JSON, 2, "", ""),
+    (b"[" * 5000, JSON, None, "", ""),
+    (b'{"a": [1], "a": [2]}', JSON, None, "", ""),
+    (b"[]", JSON, None, "", ""),
+    (b"5", JSON, None, "", ""),
+    (b"PAR1 but not really PAR1", PARQUET, None, "", ""),
+    (encoded(SALES, CSV), PARQUET, None, "", ""),
+    (encoded(SALES, PARQUET), CSV, None, "", ""),
+    (b"\xff\xfe\x00", JSON, None, "", ""),
+]
+
+
+def test_what_is_wrong_is_named_and_nothing_stored(client: TestClient, tmp_path: Path, worker: Worker) -> None:
     worker(tmp_path)
-    answer = outcome(client, send(client, body, form))
-    assert answer.status_code == 422
-    problem = answer.json()
-    assert problem["type"] == "urn:problem-type:groundswell:import-refused"
-    error = problem["errors"][0]
-    assert (error["row"], error["field"], error["value"]) == (row, column, value)
-    assert error["allowed"]
+    sent = [send(client, body, form) for body, form, *_ in BAD]
+    for (body, _, row, column, value), response in zip(BAD, sent, strict=True):
+        answer = outcome(client, response)
+        assert answer.status_code == 422, body
+        problem = answer.json()
+        assert problem["type"] == "urn:problem-type:groundswell:import-refused"
+        error = problem["errors"][0]
+        assert (error["row"], error["field"], error["value"]) == (row, column, value)
+        assert error["allowed"]
     assert client.get("/v1/categories").status_code == 503  # nothing was ever stored
 
 
