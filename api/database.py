@@ -63,6 +63,7 @@ idempotency = sa.Table(
     sa.Column("status", sa.Integer),  # none while there is no answer
     sa.Column("headers", sa.Text),
     sa.Column("body", sa.LargeBinary),
+    sa.Index("idempotency_by_age", "created"),
 )
 
 api_key = sa.Table(

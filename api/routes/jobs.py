@@ -65,5 +65,5 @@ def accepted(request: Request, job: Job) -> Response:
     """202 with where to ask, and when."""
     address = f"{base_url(request)}/v1/jobs/{job.job}"
     state = JobState(job=job.job, kind=job.kind, state=job.state, total=job.total, done=job.done, location=address)
-    headers = {"Location": address, "Retry-After": str(POLL_SECONDS)}
+    headers = {"Location": address, "Retry-After": str(POLL_SECONDS), "Cache-Control": "no-store"}
     return Response(state.model_dump_json(), 202, headers, "application/json")

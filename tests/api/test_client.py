@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -252,6 +253,19 @@ def test_a_job_that_has_not_ended_is_told(client: Client, app: TestClient) -> No
     with pytest.raises(StillRunning, match="0 of 1 parts done") as raised:
         client.job(job, wait=0.5)
     assert raised.value.state.job == job
+
+
+def test_the_page_names_every_method_and_its_example_runs(
+    client: Client, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "client.md").read_text(encoding="utf-8")
+    methods = {name for name in vars(Client) if not name.startswith("_")} - {"close"}
+    assert methods <= set(re.findall(r"`(\w+)\(", page))
+    code = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert code is not None
+    monkeypatch.setattr("api.client.Client", lambda *_, **__: client)
+    exec(code[1].replace("Footwear", "Boots"), {})
+    assert len(capsys.readouterr().out.splitlines()) >= 8
 
 
 @pytest.mark.heavy
