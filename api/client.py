@@ -109,7 +109,7 @@ class Client:
         *,
         api_key: str | None = None,
         timeout: float = 30.0,
-        attempts: int = 5,
+        attempts: int = 20,
         cache: Path | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:

@@ -32,7 +32,7 @@ from api.receipts import receipt_at
 from api.security import caller_of
 
 KEPT = dt.timedelta(hours=24)
-LEASE = dt.timedelta(seconds=30)
+LEASE = dt.timedelta(seconds=10)
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 SPOOLED = 1 << 20  # a body beyond it waits on disk

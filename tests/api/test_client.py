@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import os
@@ -20,6 +21,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.client import Client, ClientError, Known, Refused, StillRunning, Unavailable
+from api.issued import page_of_category
+from api.settings import Settings
 from tests.api.stores import fill, last_week
 from tests.api.test_forecasts import HISTORY
 from tests.api.test_serve import serving, wait_for
@@ -293,6 +296,33 @@ def test_killed_in_the_middle_the_last_known_forecast_comes_marked(tmp_path: Pat
     assert last.age > dt.timedelta(0)
     with serving(home) as (address, _), Client(address, cache=cache) as client:
         assert client.receipt(last.answer.receipt) == last.answer  # it was safe on disk before it went out
+
+
+@pytest.mark.heavy
+def test_what_is_tried_again_after_kills_is_done_once(tmp_path: Path) -> None:
+    """The processes of a real service are killed again and again while it is asked; each call makes one forecast."""
+    home, stop, calls = tmp_path / "home", threading.Event(), 0
+    fill(home, last_week())
+    with serving(home) as (address, process), Client(address, cache=tmp_path / "cache", timeout=60) as client:
+
+        def kill_often() -> None:
+            for _ in range(4):
+                stop.wait(2)
+                for child in _children(process):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(child, signal.SIGKILL)
+            stop.set()
+
+        killing = threading.Thread(target=kill_often)
+        killing.start()
+        receipts = set()
+        while not stop.is_set() or calls < 20:
+            receipts.add(client.forecast("Boots", horizon=4).answer.receipt)
+            calls += 1
+        killing.join()
+        kept = page_of_category(Settings(home=home), "Boots", 10_000).items
+    assert len(receipts) == calls
+    assert receipts == {item.receipt for item in kept}
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
