@@ -16,11 +16,25 @@ from fastapi.staticfiles import StaticFiles
 from api import errors
 from api.erp import bc_errors, business_central
 from api.forecasting import Forecaster
+from api.idempotency import Idempotency
 from api.jobs import Jobs
 from api.ledger import Ledger
 from api.middleware import BodyLimit, RequestId
 from api.models import ProblemDetails
-from api.routes import categories, forecasts, health, jobs, power_platform, runs, signals, sources, webhooks
+from api.openapi import enrich
+from api.routes import (
+    bulk,
+    categories,
+    forecasts,
+    health,
+    jobs,
+    power_platform,
+    runs,
+    signals,
+    sources,
+    uploads,
+    webhooks,
+)
 from api.settings import Settings
 from api.snapshots import Snapshots
 
@@ -51,11 +65,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.ledger, app.state.jobs = Ledger(settings), Jobs(settings)
     app.state.business_central = business_central.Batch(settings, app.state.snapshots, app.state.ledger)
     app.state.error_shapes = [(bc_errors.is_ours, bc_errors.azure_error)]
+    app.state.running = set()  # forecasts that nobody waits for any more
     app.state.forecasting = CapacityLimiter(_at_once(settings))
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(Idempotency)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, max_upload_bytes=settings.max_upload_bytes)
     app.add_middleware(RequestId)
     errors.install(app)
-    for noun in (forecasts, categories, signals, sources, jobs, health, runs, webhooks, power_platform):
+    nouns = (bulk, forecasts, uploads, categories, signals, sources, jobs, health, runs, webhooks, power_platform)
+    for noun in nouns:
         app.include_router(noun.router)
     app.include_router(business_central.router)
     _add_docs(app)
@@ -97,6 +114,7 @@ def _document_problems(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             _rewrite_errors(generate())
+            enrich(app.openapi_schema or {})
         assert app.openapi_schema is not None
         return app.openapi_schema
 

@@ -59,9 +59,12 @@ idempotency = sa.Table(
     sa.Column("idempotency_key", sa.String(255), primary_key=True),
     sa.Column("fingerprint", sa.String(64), nullable=False),
     sa.Column("created", sa.DateTime, nullable=False),
-    sa.Column("status", sa.Integer),  # none while it runs
+    sa.Column("owner", sa.String(32), nullable=False),  # the request that holds it
+    sa.Column("alive", sa.DateTime),  # its last sign of life; none: it ended
+    sa.Column("status", sa.Integer),  # none while there is no answer
     sa.Column("headers", sa.Text),
     sa.Column("body", sa.LargeBinary),
+    sa.Index("idempotency_by_age", "created"),
 )
 
 api_key = sa.Table(

@@ -15,7 +15,7 @@ Our problems:
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -112,11 +112,17 @@ async def _invalid_request(request: Request, error: Exception) -> Response:
         given = request.headers.get("content-type", "missing")
         detail = f"the Content-Type is {given}; the body must be JSON, sent with Content-Type: application/json"
         return problem_response(request, 415, "unsupported-media-type", detail)
-    errors = [_field_error(item) for item in error.errors()[:20]]
-    first, more = errors[0], len(error.errors()) - 1
+    problem = invalid_fields(error.errors())
+    return problem_response(request, 422, problem.code, str(problem.detail), **problem.members)
+
+
+def invalid_fields(found: Sequence[Mapping[str, Any]]) -> Problem:
+    """The problem of what validation found; `loc` of each begins with body, query or path."""
+    errors = [_field_error(item) for item in found[:20]]
+    first, more = errors[0], len(found) - 1
     where = f"{first['field']}: " if first["field"] else ""
     detail = f"{where}{first['message']}" + (f" (and {more} more)" if more else "")
-    return problem_response(request, 422, "invalid-request", detail, errors=errors)
+    return Problem(422, "invalid-request", detail, errors=errors)
 
 
 def _field_error(item: Mapping[str, Any]) -> dict[str, str]:

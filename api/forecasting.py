@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import orjson
 import pandas as pd
 
 from api.errors import invalid_field
 from api.ledger import Issued
-from api.models import LAST, ForecastRequest, InlineSignal, Values
+from api.models import LAST, ForecastRequest, Values
 from api.receipts import new_receipt
 from api.service import as_answer, moment_of, read_inputs, run
 from api.settings import Settings
 from api.snapshots import Snapshots
-from forecast import Forecast, ForecastError, forecast
+from forecast import Forecast, ForecastError, SignalValues, arrays, forecast
 
 
 @dataclass(frozen=True)
@@ -92,47 +94,38 @@ def check_limits(body: ForecastRequest, settings: Settings) -> None:
 
 def _inline(body: ForecastRequest, history: Values) -> Forecast:
     moment = moment_of(body.as_of)
+    signals = [
+        SignalValues(
+            **_consecutive(signal),
+            signal=signal.signal,
+            future_known=signal.future_known,
+            aggregation=signal.aggregation,
+        )
+        for signal in body.signals
+    ]
+    sales = arrays.Values(**_consecutive(history))
+    for field, given in [("history", sales), *((f"signals.{i}", signal) for i, signal in enumerate(signals))]:
+        _check_labels(field, given)
     return forecast(
-        pd.DataFrame({"ds": _periods(history, "history"), "y": _numbers(history)}),
+        sales,
         body.horizon,
-        signals=_inline_signals(body.signals),
+        signals=signals,
         engine=body.engine,
         levels=tuple(body.levels),
-        frequency=history.frequency,
         as_of=None if moment is None else pd.Timestamp(moment),
         category=body.category,
         unit=body.unit,
     )
 
 
-def _inline_signals(signals: list[InlineSignal]) -> pd.DataFrame | None:
-    if not signals:
-        return None
-    frames = [
-        pd.DataFrame(
-            {
-                "signal": signal.signal,
-                "ds": _periods(signal, f"signals.{number}"),
-                "value": _numbers(signal),
-                "future_known": signal.future_known,
-                "aggregation": signal.aggregation,
-            }
-        )
-        for number, signal in enumerate(signals)
-    ]
-    return pd.concat(frames, ignore_index=True)
+def _consecutive(given: Values) -> dict[str, Any]:
+    return {"start": given.start, "frequency": given.frequency, "values": np.array(given.values, dtype=float)}
 
 
-def _numbers(values: Values) -> pd.Series[float]:
-    return pd.Series(values.values, dtype="float64")
-
-
-def _periods(values: Values, field: str) -> pd.DatetimeIndex:
-    """The labels of consecutive periods; `start` must be one of them."""
-    periods = pd.date_range(values.start, periods=len(values.values), freq=values.frequency, unit="us")
-    if periods[0].date() != values.start:
-        allowed = f"the label of a period of {values.frequency}, such as {periods[0]:%Y-%m-%d}"
-        raise ForecastError(f"{field}.start", values.start.isoformat(), allowed)
-    if periods[-1] > pd.Timestamp(LAST):
-        raise ForecastError(f"{field}.values", f"periods to {periods[-1]:%Y-%m-%d}", f"periods to {LAST}")
-    return periods
+def _check_labels(field: str, given: arrays.Values) -> None:
+    """`start` must be the label of a period, and the last period one that dates can name."""
+    if given.first_label != given.start:
+        allowed = f"the label of a period of {given.frequency}, such as {given.first_label}"
+        raise ForecastError(f"{field}.start", str(given.start), allowed)
+    if given.labels[-1] > np.datetime64(LAST):
+        raise ForecastError(f"{field}.values", f"periods to {given.labels[-1]}", f"periods to {LAST}")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import orjson
 
+from api.bulk import Bulk
 from api.deliveries import Delivering
 from api.making import made, receipt_of
 from api.models import ForecastRequest
 from api.runs import ForecastRun
+from api.uploads import Upload
 from api.worker import Handler, JobFailed, Made, Work
+
+__all__ = ["HANDLERS", "OneForecast", "made", "receipt_of"]
 
 
 class OneForecast:
@@ -19,7 +23,9 @@ class OneForecast:
         return 1
 
     def part(self, work: Work, number: int) -> None:
-        """Forecast and keep it."""
+        """Forecast and keep it, unless the request that it was a part of has done so by now."""
+        if work.ledger.resolve(receipt_of(work, number)):
+            return
         body = ForecastRequest.model_validate(orjson.loads(work.job.request))
         issued = made(work, body, number)
         if isinstance(issued, bytes):
@@ -33,4 +39,10 @@ class OneForecast:
         return Made(issued.answer)
 
 
-HANDLERS: dict[str, Handler] = {"forecast": OneForecast(), "run": ForecastRun(), "webhook": Delivering()}
+HANDLERS: dict[str, Handler] = {
+    "forecast": OneForecast(),
+    "bulk": Bulk(),
+    "upload": Upload(),
+    "run": ForecastRun(),
+    "webhook": Delivering(),
+}

@@ -88,21 +88,21 @@ class Ledger:
         """The forecast of a receipt; None where there is none."""
         with reading(self._engine) as connection:
             row = connection.execute(sa.select(issued).where(issued.c.receipt == receipt)).mappings().first()
-        return None if row is None else _issued(row)
+        return None if row is None else as_issued(row)
 
     def last(self, category: str) -> Issued | None:
         """The newest forecast of a category."""
         query = sa.select(issued).where(issued.c.category == category).order_by(issued.c.receipt.desc()).limit(1)
         with reading(self._engine) as connection:
             row = connection.execute(query).mappings().first()
-        return None if row is None else _issued(row)
+        return None if row is None else as_issued(row)
 
     def of_run(self, run: str) -> Iterator[Issued]:
         """The forecasts of one run, by receipt."""
         query = sa.select(issued).where(issued.c.run == run).order_by(issued.c.receipt)
         with reading(self._engine) as connection:
             for row in connection.execute(query).mappings():
-                yield _issued(row)
+                yield as_issued(row)
 
 
 def _row(entry: Issued) -> dict[str, Any]:
@@ -119,7 +119,8 @@ def _row(entry: Issued) -> dict[str, Any]:
     }
 
 
-def _issued(row: sa.RowMapping) -> Issued:
+def as_issued(row: sa.RowMapping) -> Issued:
+    """A row of the table."""
     return Issued(
         row["receipt"], row["category"], zlib.decompress(row["answer"]), zlib.decompress(row["request"]),
         row["face"], row["key_id"], row["run"], row["issued"],

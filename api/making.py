@@ -1,10 +1,11 @@
-"""A forecast as a part of a job: made again after a kill, it is the same one."""
+"""What every job that forecasts needs: a forecast that has the same receipt however often it is made."""
 
 from __future__ import annotations
 
 import hashlib
 
-from api.errors import known_problem, problem_body
+from api.errors import Problem, known_problem, problem_body
+from api.jobs import Job
 from api.ledger import Issued
 from api.models import ForecastRequest
 from api.receipts import receipt_at
@@ -23,10 +24,20 @@ def made(work: Work, body: ForecastRequest, number: int) -> Issued | bytes:
         problem = known_problem(error)
         if problem is None:
             raise
-        return problem_body(problem.status_code, problem.code, str(problem.detail), problem.members)
+        return body_of(problem)
 
 
 def receipt_of(work: Work, number: int) -> str:
     """The receipt of a job's forecast of that number, the same at every try."""
-    digest = hashlib.sha256(f"{work.job.job}/{number}".encode()).digest()
-    return receipt_at(work.job.accepted, int.from_bytes(digest[:10]))
+    return receipt_of_job(work.job, number)
+
+
+def receipt_of_job(job: Job, number: int) -> str:
+    """As `receipt_of`, for who has no Work."""
+    digest = hashlib.sha256(f"{job.job}/{number}".encode()).digest()
+    return receipt_at(job.accepted, int.from_bytes(digest[:10]))
+
+
+def body_of(problem: Problem) -> bytes:
+    """The JSON of a problem that is no answer of its own."""
+    return problem_body(problem.status_code, problem.code, str(problem.detail), problem.members)

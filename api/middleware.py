@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import Problem
 
+UPLOADS = ("/v1/sales", "/v1/signals")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -36,31 +37,33 @@ class RequestId:
 
 
 class BodyLimit:
-    """Refuses a body above the limit, by its declared length or, failing that, while it is read."""
+    """Refuses a body above the limit, by its declared length or, failing that, while it is read.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    Uploads, which are the POSTs at the addresses of `UPLOADS`, have a limit of their own.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, max_upload_bytes: int) -> None:
         self.app = app
-        self.max_bytes = max_bytes
+        self.max_bytes, self.max_upload_bytes = max_bytes, max_upload_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "")
+        upload = scope["method"] == "POST" and scope["path"] in UPLOADS
+        most, setting = (self.max_upload_bytes, "max_upload_bytes") if upload else (self.max_bytes, "max_body_bytes")
+        too_large = Problem(413, "body-too-large", f"the body is larger than {most} bytes (setting {setting})")
         read = 0
 
         async def receive_within_limit() -> Message:
             nonlocal read
-            if declared.isdigit() and int(declared) > self.max_bytes:
-                raise self._too_large()
+            if declared.isdigit() and int(declared) > most:
+                raise too_large
             message = await receive()
             read += len(message.get("body", b""))
-            if read > self.max_bytes:
-                raise self._too_large()
+            if read > most:
+                raise too_large
             return message
 
         await self.app(scope, receive_within_limit, send)
-
-    def _too_large(self) -> Problem:
-        detail = f"the body is larger than {self.max_bytes} bytes (setting max_body_bytes)"
-        return Problem(413, "body-too-large", detail)

@@ -221,6 +221,36 @@ class ForecastAnswer(Answer):
     timing_ms: Timing
 
 
+class IssuedForecast(Answer):
+    """One forecast that was issued; its receipt resolves to the whole of it."""
+
+    receipt: str
+    category: str | None
+    issued: dt.datetime
+    horizon: int
+    engine: str
+    levels: list[int]
+    as_of: dt.datetime | None
+    data_version: int | None
+    face: str = Field(description="who asked: rest, job or one of the ERP faces")
+    location: str
+
+
+class IssuedPage(Answer):
+    """Issued forecasts, newest first."""
+
+    next: str | None = Field(description="address of the older ones; null where there are none")
+    items: list[IssuedForecast]
+
+
+class LastForecast(Answer):
+    """The newest forecast of a category, as it was issued."""
+
+    issued: dt.datetime
+    age_seconds: float
+    forecast: ForecastAnswer
+
+
 class Category(Answer):
     """One category of the store."""
 
@@ -332,6 +362,39 @@ class Health(Answer):
     status: Literal["live", "ready", "started"]
 
 
+class BulkItem(Answer):
+    """The answer to one item of a bulk request."""
+
+    number: int = Field(description="of the item in the request, from 0")
+    status: int = Field(description="200, or that of the problem")
+    forecast: ForecastAnswer | None = None
+    problem: dict[str, Any] | None = Field(None, description="problem details, where there is no forecast")
+
+
+class BulkAnswer(Answer):
+    """The answers to all items, in their order."""
+
+    items: list[BulkItem]
+
+
+class Stored(Answer):
+    """What the store made of an upload; the counts are of values."""
+
+    data_version: int = Field(description="the first version of the store that contains it")
+    inserted: int
+    unchanged: int = Field(description="known before, with the same value")
+    withdrawn: int = Field(description="known before, and empty now")
+
+
+class UploadAnswer(Answer):
+    """How an upload was read, and what became of it."""
+
+    rows: int
+    mapping: dict[str, str] = Field(description="which column each field was taken from")
+    notes: list[str] = Field(description="what was assumed, dropped or mended")
+    result: Stored
+
+
 class FieldError(Answer):
     """What is wrong with one field."""
 
@@ -339,6 +402,7 @@ class FieldError(Answer):
     value: str
     allowed: str
     message: str
+    row: int | None = Field(None, description="of an upload: the line of the file, or the number of the row from 1")
 
 
 class ProblemDetails(BaseModel):

@@ -90,6 +90,13 @@ class Settings(BaseSettings):
     max_values: int = Field(
         100_000, ge=10, le=10_000_000, description="most values in one request, of its history and signals together"
     )
+    max_bulk: int = Field(64, ge=1, le=1_000, description="most forecasts of one bulk request that is answered at once")
+    max_bulk_job: int = Field(
+        5_000, ge=1, le=100_000, description="most forecasts of one bulk request with `Prefer: respond-async`"
+    )
+    max_upload_bytes: int = Field(
+        100_000_000, ge=1_000, le=2_000_000_000, description="largest upload of sales or signals"
+    )
     max_concurrent_forecasts: int = Field(
         0, ge=0, le=256, description="forecasts one worker makes at once, the rest wait; 0: its share of the cores"
     )

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from api.errors import Problem, invalid_field
 
+DEEPEST = 32  # levels of a JSON body
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|([\[{\]}])', re.DOTALL)  # skips texts
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 _WHOLE = re.compile(r"-?\d{1,30}", re.ASCII)
 
 
@@ -22,7 +26,7 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The usual handler, behind these checks."""
         handle = super().get_route_handler()
-        known = {parameter.alias for parameter in self.dependant.query_params}
+        known = {name for parameter in self.dependant.query_params for name in _names(parameter)}
 
         async def strictly(request: Request) -> Response:
             _check_query(request, known)
@@ -31,22 +35,57 @@ class StrictRoute(APIRoute):
         return strictly
 
 
+def _names(parameter: Any) -> list[str]:
+    """The names of a query parameter: its own, or those of the fields of a model."""
+    model = parameter.field_info.annotation
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else [parameter.alias]
+
+
 class _StrictRequest(Request):
     async def json(self) -> Any:
         """The body as JSON; json.JSONDecodeError or a Problem where it is not."""
-        encoding = self.headers.get("content-encoding", "identity")
-        if encoding.lower() != "identity":
-            detail = f"the Content-Encoding is {encoding}; send the body as it is, without compression"
-            raise Problem(415, "unsupported-media-type", detail)
-        try:
-            text = (await self.body()).decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            detail = f"the body is not UTF-8: byte {error.start + 1} is 0x{error.object[error.start]:02x}"
-            raise Problem(400, "bad-request", detail) from None
-        try:
-            return json.loads(text, object_pairs_hook=_once)
-        except RecursionError:
-            raise Problem(400, "bad-request", "the body is nested too deeply") from None
+        _check_encoding(self)
+        return parse_json(await self.body())
+
+
+def content_type(request: Request, allowed: Sequence[str]) -> str:
+    """Which of the allowed media types the body has; raises the problem 415."""
+    _check_encoding(request)
+    given = request.headers.get("content-type", "")
+    name = given.split(";")[0].strip().lower()
+    if name not in allowed:
+        detail = f"the Content-Type is {given or 'missing'}; allowed: {', '.join(allowed)}"
+        raise Problem(415, "unsupported-media-type", detail)
+    return name
+
+
+def _check_encoding(request: Request) -> None:
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        detail = f"the Content-Encoding is {encoding}; send the body as it is, without compression"
+        raise Problem(415, "unsupported-media-type", detail)
+
+
+def parse_json(body: bytes) -> Any:
+    """JSON in UTF-8, at most `DEEPEST` levels deep; raises json.JSONDecodeError or a Problem."""
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        detail = f"the body is not UTF-8: byte {error.start + 1} is 0x{error.object[error.start]:02x}"
+        raise Problem(400, "bad-request", detail) from None
+    _check_depth(text)
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _check_depth(text: str) -> None:
+    """Refuse what is nested too deeply before a parser descends into it."""
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return
+    depth = 0
+    for bracket in _BRACKETS.findall(text):
+        depth += _STEPS.get(bracket, 0)
+        if depth > DEEPEST:
+            raise Problem(400, "bad-request", f"the body is nested more than {DEEPEST} levels deep")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

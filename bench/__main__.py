@@ -14,6 +14,7 @@ COMMANDS = (
     ("bench.stitching",),
     ("bench.latency",),
     ("bench.business_central",),
+    ("bench.requests",),
     ("bench.batch", "--series", "10000"),
     ("bench.noise",),
     ("bench.shocks",),

@@ -4,6 +4,7 @@ from forecast import forecast
 result = forecast(history, horizon=8, signals=signals)
 """
 
+from forecast.arrays import SignalValues, Values
 from forecast.backtest import Backtest, Quality
 from forecast.core import backtest, forecast
 from forecast.errors import ForecastError, HistoryError, OptionError, SignalsError
@@ -18,7 +19,9 @@ __all__ = [
     "OptionError",
     "Quality",
     "SignalReport",
+    "SignalValues",
     "SignalsError",
+    "Values",
     "backtest",
     "forecast",
 ]

@@ -33,12 +33,17 @@ def numbers(column: pd.Series, field: str, error: Refusal) -> FloatArray:
         values = column.to_numpy(dtype=float, na_value=np.nan)
     except (ValueError, TypeError) as problem:
         raise error(field, str(problem), "numbers, NaN where unknown") from problem
-    if (np.abs(values) > LARGEST).any():
-        raise _too_large(values, field, error)
+    refuse_too_large(values, field, error)
     return values
 
 
 LARGEST = 1e100  # sums and squares of larger numbers leave the range of floats
+
+
+def refuse_too_large(values: FloatArray, field: str, error: Refusal) -> None:
+    """Refuse infinity and what is beyond `LARGEST`."""
+    if (np.abs(values) > LARGEST).any():
+        raise _too_large(values, field, error)
 
 
 def _too_large(values: FloatArray, field: str, error: Refusal) -> ForecastError:

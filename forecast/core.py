@@ -13,6 +13,7 @@ import pandas as pd
 
 from forecast import engines, explain, intervals, plausible
 from forecast import frequency as freq
+from forecast.arrays import SignalValues, Values
 from forecast.backtest import Backtest, Past, errors_of, rolling, scored
 from forecast.engines.base import Engine, Path, Problem
 from forecast.errors import HistoryError, OptionError, SignalsError
@@ -48,10 +49,10 @@ class _Run:
 
 
 def forecast(
-    history: pd.DataFrame | pd.Series,
+    history: pd.DataFrame | pd.Series | Values,
     horizon: int,
     *,
-    signals: pd.DataFrame | None = None,
+    signals: pd.DataFrame | Sequence[SignalValues] | None = None,
     engine: str = "fast",
     levels: Sequence[float] = (80, 95),
     frequency: str | None = None,
@@ -67,9 +68,9 @@ def forecast(
 
     `history` has columns `ds`, `y` (or is a Series on dates) and `signals` is long, `signal, ds, value` (or `start`,
     `end` for `ds`), of any cadence; both may carry `known_at` with repeated vintages, `signals` also `future_known`
-    and `aggregation`. `as_of` hides what became known later. `calendar` names a country whose moving
-    holidays are followed, and whose holidays are offered as a signal. `scenario` maps a signal to another path, a
-    Series of values on dates. `levels` are per cent.
+    and `aggregation`. Consecutive values may come without a frame, as `Values` and `SignalValues`. `as_of` hides what
+    became known later. `calendar` names a country whose moving holidays are followed, and whose holidays are offered
+    as a signal. `scenario` maps a signal to another path, a Series of values on dates. `levels` are per cent.
     `deadline_ms` lets `engine="auto"` choose. Raises ForecastError for bad input.
     """
     started = time.perf_counter()
@@ -111,11 +112,11 @@ def forecast(
 
 
 def backtest(
-    history: pd.DataFrame | pd.Series,
+    history: pd.DataFrame | pd.Series | Values,
     horizon: int,
     *,
     origins: int | None = None,
-    signals: pd.DataFrame | None = None,
+    signals: pd.DataFrame | Sequence[SignalValues] | None = None,
     engine: str = "fast",
     levels: Sequence[float] = (80, 95),
     frequency: str | None = None,
@@ -135,9 +136,9 @@ def backtest(
 
 
 def _run(
-    history: pd.DataFrame | pd.Series,
+    history: pd.DataFrame | pd.Series | Values,
     horizon: int,
-    signals: pd.DataFrame | None,
+    signals: pd.DataFrame | Sequence[SignalValues] | None,
     engine: str,
     frequency: str | None,
     as_of: str | pd.Timestamp | None,

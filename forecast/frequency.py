@@ -99,6 +99,13 @@ def following(last: np.datetime64, periods: int, frequency: str) -> Days:
     return _steps(last, np.arange(1, periods + 1), frequency)
 
 
+def consecutive(first: np.datetime64, periods: int, frequency: str) -> Days:
+    """The labels of `periods` periods, of which `first` is the first."""
+    if family(frequency) in ("MS", "QS") and label(np.array([first], "datetime64[D]"), frequency)[0] != first:
+        return np.concatenate([np.array([first], "datetime64[D]"), following(first, periods - 1, frequency)])
+    return _steps(first, np.arange(periods), frequency)
+
+
 def between(first: np.datetime64, last: np.datetime64, frequency: str) -> Days:
     """All labels from `first` to `last`."""
     unit, size = _STEPS[family(frequency)]

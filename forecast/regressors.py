@@ -6,7 +6,7 @@ and a value that straddles two periods is split by days.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,6 +15,7 @@ import pandas as pd
 
 from forecast import columns
 from forecast import frequency as freq
+from forecast.arrays import SignalValues, read_signal_values
 from forecast.errors import HistoryError, SignalsError
 from forecast.frequency import Days, IntArray
 from forecast.grid import Grid
@@ -87,13 +88,15 @@ class SignalRows:
         return replace(self, **cut, known_at=known, first=first)
 
 
-def read(signals: pd.DataFrame | None, as_of: pd.Timestamp | None = None) -> list[SignalRows]:
-    """Validate a long frame `signal, ds, value` (or `start, end` for `ds`); raises SignalsError.
+def read(signals: pd.DataFrame | Sequence[SignalValues] | None, as_of: pd.Timestamp | None = None) -> list[SignalRows]:
+    """Validate a long frame `signal, ds, value` (or `start, end` for `ds`), or SignalValues; raises SignalsError.
 
     Rows known after `as_of` are gone from here on. Signals come in the order of their names.
     """
     if signals is None:
         return []
+    if isinstance(signals, Sequence) and not isinstance(signals, str):
+        return _consecutive(signals, as_of)
     if not isinstance(signals, pd.DataFrame):
         raise SignalsError("signals", type(signals).__name__, "a long DataFrame with columns signal, ds, value")
     spans = ("start", "end") if "ds" not in signals.columns else ("ds",)
@@ -106,6 +109,14 @@ def read(signals: pd.DataFrame | None, as_of: pd.Timestamp | None = None) -> lis
         if not seen.all():
             signals, known = signals[seen], None if known is None else known[seen]
     return _Table(signals, known).signals() if len(signals) else []
+
+
+def _consecutive(signals: Sequence[SignalValues], as_of: pd.Timestamp | None) -> list[SignalRows]:
+    moment = None if as_of is None else np.datetime64(as_of, "us")
+    return [
+        SignalRows(one.signal, start, end, value, None, one.future_known, one.aggregation == "sum")
+        for one, start, end, value in read_signal_values(signals, moment)
+    ]
 
 
 def _seen(signals: pd.DataFrame, label: str, known: np.ndarray | None, moment: np.datetime64) -> np.ndarray:

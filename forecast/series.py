@@ -11,6 +11,7 @@ import pandas as pd
 
 from forecast import columns
 from forecast import frequency as freq
+from forecast.arrays import Values, read_values
 from forecast.errors import HistoryError, OptionError
 from forecast.frequency import Days
 from forecast.grid import Grid, grid
@@ -119,15 +120,19 @@ def _regular(ds: Days, y: FloatArray, versions: Versions, notes: list[str]) -> S
 
 
 def versions(
-    history: pd.DataFrame | pd.Series,
+    history: pd.DataFrame | pd.Series | Values,
     frequency: str | None,
     season_length: float | None,
     as_of: pd.Timestamp | None = None,
 ) -> Versions:
-    """Validate a history: columns `ds`, `y` and, if given, `known_at`; or a Series on dates. Raises HistoryError.
+    """Validate a history: columns `ds`, `y` and, if given, `known_at`; a Series on dates; or Values.
+
+    Raises HistoryError.
 
     Rows known after `as_of` are gone from here on: not even the frequency is read off them.
     """
+    if isinstance(history, Values):
+        return _consecutive(history, frequency, season_length)
     frame = _frame(history)
     ds = columns.days(frame["ds"], "history.ds", HistoryError)
     y = columns.numbers(frame["y"], "history.y", HistoryError)
@@ -145,6 +150,14 @@ def versions(
     ds, y, known = ds[order], y[order], None if known is None else known[order]
     _refuse_repeats(ds, known, name)
     return Versions(ds, y, known, name, _seasons(name, season_length))
+
+
+def _consecutive(history: Values, frequency: str | None, season_length: float | None) -> Versions:
+    name = freq.check(history.frequency)
+    if frequency and freq.check(frequency) != name:
+        raise OptionError("frequency", frequency, f"that of the history, {name}, or none")
+    ds, y = read_values(history, "history", HistoryError)
+    return Versions(ds, y, None, name, _seasons(name, season_length))
 
 
 def _frame(history: pd.DataFrame | pd.Series) -> pd.DataFrame:

@@ -47,19 +47,24 @@ def new_ticket(now: datetime) -> str:
     return f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
 
 
-def hand_over(home: Path, batch: Batch, now: datetime | None = None) -> str:
+def hand_over(home: Path, batch: Batch, now: datetime | None = None, ticket: str | None = None) -> str:
     """Put a batch into the inbox, on disk when this returns, and return its ticket; raises BatchRefused.
 
     Whoever owns the store, or next opens it, appends the batch; `receipt` then tells how it went. `now` (default: the
-    clock) is the moment at which undated changes became known.
+    clock) is the moment at which undated changes became known. `ticket`, in the form of `new_ticket`, makes it safe to
+    repeat: handed over once, it is not handed over again.
     """
     place = Home(home)
     with space_needed(place, "so nothing was handed over"):
         place.create()
+    if ticket is not None:
+        if (place.inbox / ticket).exists() or (place.receipts / f"{ticket}.json").exists():
+            return ticket
+        shutil.rmtree(place.inbox / f".tmp-{ticket}", ignore_errors=True)  # of one that was killed half way
     handed_over = utc(None)
     now = handed_over if now is None else utc(now)
     tables = to_arrow(batch, now)
-    ticket = new_ticket(handed_over)
+    ticket = ticket or new_ticket(handed_over)
     files = {name: _parquet(table) for name, table in tables.items()}
     manifest = {
         "format": FORMAT,

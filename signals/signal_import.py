@@ -23,12 +23,12 @@ from signals.prepared import (
 from signals.regular import Regular, Rules, refuse_far_future, regularise
 from signals.rows import Naming, Rows, utc_now
 from signals.signal_table import Constants, Reading, read_signals
-from signals.tables import Source, read_table
+from signals.tables import Source, Table, read_table
 from signals.weeks import check_week
 
 
 def prepare_signals(
-    data: Source,
+    data: Source | Table,
     /,
     *,
     signal: str | None = None,
@@ -75,7 +75,7 @@ def prepare_signals(
     check_week(week)
     moment, steps = utc_now(now), Steps(progress, 4)
     steps.next("reading the table")
-    table = read_table(data)
+    table = data if isinstance(data, Table) else read_table(data)
     columns = {"signal": signal, "date": date, "value": value, "category": category, "known_at": known_at}
     constants = Constants(source, region, unit, aggregation, lag_days, future_known)
     steps.next("reading dates and numbers")

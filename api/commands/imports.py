@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from api.commands import common
+from api.known import known_categories, known_signals
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from signals.prepared import Prepared, Progress
-    from signals.store import AppendResult, Snapshot
+    from signals.store import AppendResult
 
 
 class Seconds(click.FloatRange):
@@ -235,33 +234,6 @@ def _mobility(name: str, span: str) -> None:
 
 _mobility("apple", "January 2020 to April 2022")
 _mobility("google", "February 2020 to October 2022")
-
-
-def known_categories(home: Path) -> dict[str, str]:
-    """The frequency of each category that is stored; new rows must fit it."""
-    snapshot = _newest(home)
-    return {} if snapshot is None else _pairs(snapshot.categories(), "category", "frequency")
-
-
-def known_signals(home: Path) -> dict[str, str]:
-    """The cadence of each signal that is stored; it decides for those with too few rows."""
-    snapshot = _newest(home)
-    return {} if snapshot is None else _pairs(snapshot.signals().dropna(subset=["cadence"]), "signal", "cadence")
-
-
-def _newest(home: Path) -> Snapshot | None:
-    from signals.store import StoreBusy, StoreEmpty, open_mended
-
-    try:
-        return open_mended(home)
-    except StoreEmpty:
-        return None  # the first import
-    except StoreBusy:
-        return None  # the snapshot is damaged, and its owner publishes it afresh with what this import hands over
-
-
-def _pairs(frame: pd.DataFrame, key: str, value: str) -> dict[str, str]:
-    return dict(zip(frame[key], frame[value], strict=True))
 
 
 def finish(home: Path, prepared: Prepared, *, dry_run: bool, wait: float, as_json: bool) -> None:

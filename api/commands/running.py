@@ -78,7 +78,7 @@ def load_demo(home: Path) -> None:
     Raises:
         Failed: the home holds other categories.
     """
-    from api.commands.imports import known_categories
+    from api.known import known_categories
     from signals.sales_import import prepare_sales
     from signals.signal_import import prepare_signals
     from signals.store import submit

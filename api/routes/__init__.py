@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import hashlib
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import Depends, Query, Request
-from pydantic import BeforeValidator
+from fastapi import Depends, Query, Request, Response
+from pydantic import BaseModel, BeforeValidator
 
 from api.jobs import Jobs
 from api.ledger import Ledger
 from api.settings import Settings
 from api.snapshots import Snapshots
 from api.strict import whole
+from api.tables import conditional
 from signals.store import Snapshot
 
 
@@ -59,3 +61,27 @@ def page_of(request: Request, total: int, limit: int, offset: int) -> dict[str, 
 def base_url(request: Request) -> str:
     """The address under which the client reaches the API, without a slash at its end."""
     return settings_of(request).public_url or str(request.base_url).rstrip("/")
+
+
+def statuses(*numbers: int) -> dict[int | str, dict[str, Any]]:
+    """Problems that an operation may answer with, for /openapi.json."""
+    return {number: {} for number in numbers}
+
+
+UNCHANGED: dict[str, Any] = {"description": "the client has it"}
+
+
+def of_version(request: Request, snapshot: Snapshot, answer: BaseModel, *passing: str) -> Response:
+    """What was read from a snapshot: 304 where the client has it, by data version and content.
+
+    Fields of items that are in `passing` change with the clock alone, and make no new answer of it.
+    """
+    content = answer.model_dump(exclude={"items": {"__all__": set(passing)}} if passing else None)
+    digest = hashlib.sha256(repr(content).encode()).hexdigest()[:16]
+    body = answer.model_dump_json()
+    return conditional(
+        request,
+        f'W/"{snapshot.data_version}-{digest}"',
+        "private, no-cache",
+        lambda: Response(body, media_type="application/json"),
+    )

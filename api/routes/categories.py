@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from typing import Any
+from typing import Annotated, Any
 
+import orjson
 import pandas as pd
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
-from api.models import Category, CategoryDetail, CategoryPage, Sale
-from api.routes import Limit, Newest, Offset, page_of
+from api.database import now
+from api.errors import Problem
+from api.issued import last_of_category
+from api.models import Category, CategoryDetail, CategoryPage, LastForecast, Sale
+from api.routes import UNCHANGED, AppSettings, Limit, Newest, Offset, newest_snapshot, of_version, page_of
+from api.security import Caller, needs
 from api.service import history_frame
 from api.strict import StrictRoute
 
@@ -20,13 +25,13 @@ router = APIRouter(prefix="/v1/categories", tags=["categories"], route_class=Str
 LATEST = 12
 
 
-@router.get("", summary="All categories", responses={422: {}, 503: {}})
-def list_categories(request: Request, snapshot: Newest, limit: Limit = 100, offset: Offset = 0) -> CategoryPage:
+@router.get("", summary="All categories", response_model=CategoryPage, responses={304: UNCHANGED, 422: {}, 503: {}})
+def list_categories(request: Request, snapshot: Newest, limit: Limit = 100, offset: Offset = 0) -> Response:
     """The categories of the store by name, a page at a time."""
     frame = snapshot.categories().sort_values("category")
     rows = frame.iloc[offset : offset + limit].to_dict("records")
     items = [Category(**_category(row)) for row in rows]
-    return CategoryPage(items=items, **page_of(request, len(frame), limit, offset))
+    return of_version(request, snapshot, CategoryPage(items=items, **page_of(request, len(frame), limit, offset)))
 
 
 class _Name(Convertor[str]):
@@ -44,19 +49,50 @@ class _Name(Convertor[str]):
 register_url_convertor("name", _Name())
 
 
-@router.get("/{category:name}", summary="One category", responses={404: {}, 422: {}, 503: {}})
-def get_category(category: str, snapshot: Newest) -> CategoryDetail:
+@router.get(
+    "/{category:name}/forecast",
+    summary="The last known forecast of a category",
+    response_model=LastForecast,
+    responses={401: {}, 403: {}, 404: {}, 422: {}, 503: {}},
+)
+def get_last_forecast(
+    category: str, request: Request, settings: AppSettings, caller: Annotated[Caller, needs("forecast:read")]
+) -> Response:
+    """The newest one that was made from the store, marked with its age; it needs neither store nor forecaster.
+
+    A category whose name ends in `/forecast` is asked for with `%2F` for that slash, and is no forecast.
+    """
+    if not request.scope["raw_path"].endswith(b"/forecast"):
+        return get_category(f"{category}/forecast", request, newest_snapshot(request))
+    caller.check_category(category)
+    found = last_of_category(settings, category)
+    if found is None or found.issued is None:
+        raise Problem(404, "no-forecast", f"no forecast of {category!r} was issued yet")
+    age = max((now() - found.issued).total_seconds(), 0.0)
+    issued = found.issued.replace(tzinfo=dt.UTC).isoformat()
+    body = orjson.dumps({"issued": issued, "age_seconds": age, "forecast": orjson.Fragment(found.answer)})
+    headers = {"Age": str(int(age)), "Cache-Control": "private, no-cache"}
+    return Response(body, media_type="application/json", headers=headers)
+
+
+@router.get(
+    "/{category:name}",
+    summary="One category",
+    response_model=CategoryDetail,
+    responses={304: UNCHANGED, 404: {}, 422: {}, 503: {}},
+)
+def get_category(category: str, request: Request, snapshot: Newest) -> Response:
     """One category with its newest sales and its candidate signals. Its name is percent-encoded in the address."""
     snapshot.category(category)  # refuses an unknown one, with near matches
     frame = snapshot.categories()
     row = frame[frame["category"] == category].to_dict("records")[0]
-    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-    history = history_frame(snapshot, category, as_of=now).drop_duplicates("ds", keep="last").dropna(subset=["y"])
+    history = history_frame(snapshot, category, as_of=now()).drop_duplicates("ds", keep="last").dropna(subset=["y"])
     latest = [
         Sale(period=ds.date(), quantity=y, known_at=known_at.tz_localize("UTC"))
         for ds, y, known_at in history.tail(LATEST).itertuples(index=False)
     ]
-    return CategoryDetail(**_category(row), latest=latest, candidate_signals=snapshot.candidates(category))
+    detail = CategoryDetail(**_category(row), latest=latest, candidate_signals=snapshot.candidates(category))
+    return of_version(request, snapshot, detail)
 
 
 def _category(row: dict[Any, Any]) -> dict[str, Any]:

@@ -22,7 +22,15 @@ Port = Annotated[Jobs, Depends(jobs_of)]
 @router.get(
     "/{job}",
     summary="A job, or what it made",
-    responses={200: {"description": "what it made"}, 202: {"model": JobState}, 401: {}, 403: {}, 404: {}},
+    responses={
+        200: {"description": "what it made"},
+        202: {"model": JobState},
+        401: {},
+        403: {},
+        404: {},
+        410: {},
+        422: {},
+    },
 )
 def get_job(job: str, request: Request, jobs: Port, caller: Annotated[Caller, needs("jobs:read")]) -> Response:
     """202 with its state while it is under way, then 200 with what it made; or the problem that it failed with."""
@@ -57,5 +65,5 @@ def accepted(request: Request, job: Job) -> Response:
     """202 with where to ask, and when."""
     address = f"{base_url(request)}/v1/jobs/{job.job}"
     state = JobState(job=job.job, kind=job.kind, state=job.state, total=job.total, done=job.done, location=address)
-    headers = {"Location": address, "Retry-After": str(POLL_SECONDS)}
+    headers = {"Location": address, "Retry-After": str(POLL_SECONDS), "Cache-Control": "no-store"}
     return Response(state.model_dump_json(), 202, headers, "application/json")

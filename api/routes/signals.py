@@ -6,10 +6,10 @@ import datetime as dt
 from typing import Annotated, Any
 
 import pandas as pd
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 
 from api.models import SignalPage, StoredSignal
-from api.routes import Limit, Newest, Offset, page_of
+from api.routes import UNCHANGED, Limit, Newest, Offset, of_version, page_of
 from api.strict import StrictRoute
 
 router = APIRouter(prefix="/v1/signals", tags=["signals"], route_class=StrictRoute)
@@ -17,10 +17,10 @@ router = APIRouter(prefix="/v1/signals", tags=["signals"], route_class=StrictRou
 Candidate = Annotated[str | None, Query(max_length=200, description="only the candidate signals of this category")]
 
 
-@router.get("", summary="All signals", responses={404: {}, 422: {}, 503: {}})
+@router.get("", summary="All signals", response_model=SignalPage, responses={304: UNCHANGED, 404: {}, 422: {}, 503: {}})
 def list_signals(
     request: Request, snapshot: Newest, category: Candidate = None, limit: Limit = 100, offset: Offset = 0
-) -> SignalPage:
+) -> Response:
     """The signals of the store by name, a page at a time, with the age of what was last learnt of each."""
     frame = snapshot.signals().sort_values("signal")
     if category is not None:
@@ -28,7 +28,8 @@ def list_signals(
         frame = frame[frame["signal"].isin(snapshot.candidates(category))]
     now = pd.Timestamp(dt.datetime.now(dt.UTC).replace(tzinfo=None))
     items = [_signal(row, now) for row in frame.iloc[offset : offset + limit].to_dict("records")]
-    return SignalPage(items=items, **page_of(request, len(frame), limit, offset))
+    page = SignalPage(items=items, **page_of(request, len(frame), limit, offset))
+    return of_version(request, snapshot, page, "age_days")
 
 
 def _signal(row: dict[Any, Any], now: pd.Timestamp) -> StoredSignal:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+
+from api.errors import Problem
+from api.strict import parse_json
 
 BODY = b'{"category": "Boots", "horizon": 1}'
 JSON = {"content-type": "application/json"}
@@ -49,7 +53,7 @@ def test_a_compressed_body_is_refused(client: TestClient) -> None:
 
 
 def test_a_body_without_end_is_refused_in_words(client: TestClient) -> None:
-    assert post(client, b"[" * 100_000).json()["detail"] == "the body is nested too deeply"
+    assert post(client, b"[" * 100_000).json()["detail"] == "the body is nested more than 32 levels deep"
 
 
 @pytest.mark.parametrize(
@@ -93,3 +97,20 @@ def test_each_moment_of_a_body_has_the_shape_of_one(client: TestClient) -> None:
             "allowed": "a moment in ISO 8601 with its offset, such as 2026-11-23T09:00:00Z",
             "message": "a moment in ISO 8601 with its offset, such as 2026-11-23T09:00:00Z",
         }
+
+
+@pytest.mark.parametrize("text", ['"' + "[" * 100, '"\\"' + "[{" * 50, '"' + '\\"' * 200_000 + "\\"])
+def test_brackets_in_a_text_nest_nothing(text: str) -> None:
+    started = time.perf_counter()
+    for closed in (text, "[" + text):
+        with pytest.raises(json.JSONDecodeError):
+            parse_json(closed.encode())
+    assert parse_json(json.dumps([text] * 33).encode()) == [text] * 33
+    assert time.perf_counter() - started < 5
+
+
+def test_as_many_levels_as_allowed_are_read() -> None:
+    assert parse_json(b"[" * 32 + b"]" * 32)
+    assert len(parse_json(b"[" + b"[],".join([b""] * 100) + b"[]]")) == 100
+    with pytest.raises(Problem, match="32 levels"):
+        parse_json(b'{"a":' * 33 + b"1" + b"}" * 33)

@@ -1,0 +1,127 @@
+"""What each operation answers, for /openapi.json; docs/api.md has whole answers that are tested."""
+
+from __future__ import annotations
+
+from typing import Any
+
+RECEIPT = "fc_01KASQ5Y3V9Q6T4XN0ZC5R8D2H"
+HOST = "https://forecast.example.com"
+JOB = "0b6d0d0c-7f0e-5a52-9d51-4d0f5c1e6a11"
+
+FORECAST: dict[str, Any] = {
+    "receipt": RECEIPT,
+    "category": "Boots",
+    "unit": "pairs",
+    "frequency": "W-SUN",
+    "as_of": "2026-11-23T09:00:00Z",
+    "data_version": 12,
+    "history": {"start": "2021-11-29", "end": "2026-11-22", "periods": 260},
+    "engine": {
+        "name": "fast", "configuration": "cfg_e60f0eea579d47f4", "role": "champion", "reason": "asked for by name",
+    },
+    "forecast": [
+        {
+            "period": "2026-11-29",
+            "kind": "forecast",
+            "value": 123.4,
+            "median": 122.0,
+            "intervals": {"80": [110.2, 137.9], "95": [101.0, 149.5]},
+            "contributions": {"level": 90.1, "season": 21.0, "rain": 12.3},
+        }
+    ],
+    "signals": [
+        {
+            "signal": "rain",
+            "admitted": True,
+            "gain_pct": 4.1,
+            "gain_interval_pct": [1.2, 7.3],
+            "lag": 2,
+            "lead": 1,
+            "known_to": "2026-11-22",
+            "importance": 0.18,
+            "reason": "lowers the error out of sample by 4.1 % (evidence 5.2, needs 3.4)",
+            "members": [],
+        }
+    ],
+    "importance": [{"driver": "season", "share": 0.82, "share_interval": [0.7, 0.9]}],
+    "quality": {
+        "origins": 26, "wape": 0.083, "mase": 0.71, "bias_pct": -0.4, "vs_seasonal_naive_pct": -22.5,
+        "coverage": {"80": 0.81, "95": 0.95},
+    },
+    "warnings": [],
+    "timing_ms": {"read": 0.4, "fit": 2.1, "total": 3.4},
+}  # fmt: skip
+PROBLEM: dict[str, Any] = {
+    "type": "urn:problem-type:groundswell:invalid-request",
+    "title": "Unprocessable Content",
+    "status": 422,
+    "detail": "horizon: Input should be a valid integer",
+    "instance": "/v1/forecasts",
+    "request_id": "fe4346b120cbc694",
+}
+PENDING: dict[str, Any] = {
+    "job": JOB, "kind": "forecast", "state": "pending", "total": 1, "done": 0, "location": f"{HOST}/v1/jobs/{JOB}",
+}  # fmt: skip
+ISSUED: dict[str, Any] = {
+    "receipt": RECEIPT, "category": "Boots", "issued": "2026-11-23T09:00:01Z", "horizon": 8, "engine": "fast",
+    "levels": [80, 95], "as_of": "2026-11-23T09:00:00Z", "data_version": 12, "face": "rest",
+    "location": f"{HOST}/v1/forecasts/{RECEIPT}",
+}  # fmt: skip
+CATEGORY: dict[str, Any] = {
+    "category": "Boots", "frequency": "W-SUN", "unit": "pairs", "timezone": "Europe/Berlin", "calendar": None,
+    "parent": None, "attributes": {}, "periods": 260, "start": "2021-11-29", "end": "2026-11-23",
+}  # fmt: skip
+SIGNAL: dict[str, Any] = {
+    "signal": "rain", "source": "open_meteo", "name": "rain in Hamburg", "region": "DE-HH", "unit": "mm",
+    "cadence": "D", "aggregation": "sum", "future_known": False, "licence": "CC BY 4.0", "observations": 1820,
+    "first": "2021-11-29", "last": "2026-11-22", "last_known_at": "2026-11-23T06:00:00Z", "age_days": 0.13,
+}  # fmt: skip
+SOURCE: dict[str, Any] = {
+    "connector": "holidays", "title": "Holidays of countries and regions", "state": "ok", "message": "", "entries": 1,
+    "signals": 1, "last": "2026-11-23T00:00:00Z", "age_days": 0.4, "succeeded": "2026-11-23T06:00:00Z",
+    "next_due": "2026-11-24T06:00:00Z", "quarantined": 0, "closed_until": None, "licence": "MIT",
+}  # fmt: skip
+PAGE = {"total": 1, "limit": 100, "offset": 0, "next": None}
+ROWS = [{"category": "Boots", "date": "2026-11-22", "quantity": 118}]
+OBSERVATIONS = [{"signal": "rain", "date": "2026-11-22", "value": 4.5, "category": "Boots"}]
+REQUESTS = [{"category": "Boots", "horizon": 8}, {"category": "Hats", "horizon": 8}]
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "POST /v1/forecasts": {"200": FORECAST, "202": PENDING},
+    "GET /v1/forecasts": {"200": {"next": None, "items": [ISSUED]}},
+    "GET /v1/forecasts/{receipt}": {"200": FORECAST},
+    "POST /v1/forecasts/bulk": {
+        "200": {
+            "items": [
+                {"number": 0, "status": 200, "forecast": FORECAST},
+                {"number": 1, "status": 422, "problem": PROBLEM},
+            ]
+        },
+        "202": PENDING | {"kind": "bulk"},
+    },
+    "POST /v1/sales": {"202": PENDING | {"kind": "upload"}},
+    "POST /v1/signals": {"202": PENDING | {"kind": "upload"}},
+    "GET /v1/jobs/{job}": {"200": FORECAST, "202": PENDING},
+    "GET /v1/categories": {"200": PAGE | {"items": [CATEGORY]}},
+    "GET /v1/categories/{category}": {
+        "200": CATEGORY
+        | {
+            "latest": [{"period": "2026-11-22", "quantity": 118.0, "known_at": "2026-11-23T06:00:00Z"}],
+            "candidate_signals": ["rain"],
+        }
+    },
+    "GET /v1/categories/{category}/forecast": {
+        "200": {"issued": "2026-11-23T09:00:01Z", "age_seconds": 61.5, "forecast": FORECAST}
+    },
+    "GET /v1/signals": {"200": PAGE | {"items": [SIGNAL]}},
+    "GET /v1/sources": {"200": {"items": [SOURCE]}},
+    "GET /health/live": {"200": {"status": "live"}},
+    "GET /health/startup": {"200": {"status": "started"}},
+    "GET /health/ready": {"200": {"status": "ready"}},
+}
+BODIES: dict[str, Any] = {
+    "POST /v1/forecasts": REQUESTS[0],
+    "POST /v1/forecasts/bulk": REQUESTS,
+    "POST /v1/sales": ROWS,
+    "POST /v1/signals": OBSERVATIONS,
+}
