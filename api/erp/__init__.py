@@ -1,0 +1,1 @@
+"""Forecasts to ERPs and sales from them."""
