@@ -36,7 +36,14 @@ class ErpRefused(ValueError):
 
 
 class Unsure(ErpRefused):
-    """The connection broke, or the server failed, while something was being made: it may be there or not."""
+    """The connection broke, or the server was busy or failed, while something was being made: it may be there or not.
+
+    `wait` is how many seconds the server asks to wait, None where it does not say.
+    """
+
+    def __init__(self, problem: str, status: int | None = None, wait: float | None = None) -> None:
+        super().__init__(problem, status)
+        self.wait = wait
 
 
 class Again(Exception):
@@ -82,14 +89,14 @@ class Client:
     ) -> httpx.Response:  # fmt: skip
         """The answer, with a status of 2xx; `path` may be a whole address, as next links are, of the same server.
 
-        Waits as the server asks after 429 and 503. Anything but POST is sent again after other failures of server or
-        connection; a POST raises Unsure then. Raises ErpRefused for every other answer.
+        After 429, failures of the server and of the connection it is sent again, when the server asks for that; but a
+        POST raises Unsure then. Raises ErpRefused for every other answer.
         """
         url = path if path.startswith(("http://", "https://")) else self.url + path
         if httpx.URL(url).netloc != httpx.URL(self.url).netloc:  # it would be told our secrets
             raise ErpRefused(f"{self._redactor.text(url)}: it is not on {self.url}")
         attempts = stamina.retry_context(
-            on=_another, attempts=ATTEMPTS, timeout=None, wait_initial=self._first, wait_max=30, wait_jitter=self._first
+            on=_again, attempts=ATTEMPTS, timeout=None, wait_initial=self._first, wait_max=30, wait_jitter=self._first
         )
         try:
             for attempt in attempts:
@@ -116,18 +123,21 @@ class Client:
         if answer.is_success:
             return answer
         told = f"{asked}: status {answer.status_code} {answer.reason_phrase}: {self._said(answer)}"
-        if answer.status_code in (429, 503):
-            raise Again(told, answer.status_code, asked_wait(answer.headers))
-        if answer.status_code >= 500:
-            raise Unsure(told, answer.status_code) if method == "POST" else Again(told, answer.status_code, None)
+        if answer.status_code == 429 or answer.status_code >= 500:
+            raise (Unsure if method == "POST" else Again)(told, answer.status_code, asked_wait(answer.headers))
         raise ErpRefused(told, answer.status_code)
 
     def _said(self, answer: httpx.Response) -> str:
         return " ".join(self._redactor.text(answer.text[:2_000]).split())[:300]
 
 
-def _another(error: Exception) -> bool | timedelta:
-    if not isinstance(error, Again):
+def _again(error: Exception) -> bool | timedelta:
+    return another(error) if isinstance(error, Again) else False
+
+
+def another(error: Exception) -> bool | timedelta:
+    """Whether to try again what ended so, and when where the server says it."""
+    if not isinstance(error, (Again, Unsure)):
         return False
     if error.wait is None:
         return True

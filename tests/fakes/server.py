@@ -126,7 +126,7 @@ def _handler(source: Source, fake: Fake) -> type[BaseHTTPRequestHandler]:
             fake.asked.append(asked)
             self._send(fake.faults.apply(source(asked)))
 
-        do_POST = do_GET  # noqa: N815
+        do_POST = do_PUT = do_PATCH = do_GET  # noqa: N815
 
         def _send(self, answer: Answer) -> None:
             time.sleep(answer.seconds)

@@ -21,9 +21,10 @@ from typing import Any
 import pandas as pd
 
 from forecast import ForecastError, forecast
+from signals.periods import weekly
 from signals.refused import ImportRefused
 
-GRANULARITIES = {"D": "D", "W": "W-SUN", "M": "MS"}
+GRANULARITIES = {"D": "D", "W": "W", "M": "MS"}
 NEEDED = ("DateGranularity", "PredictionTimeWindow", "MeasureColumn", "TimeColumn")
 
 
@@ -113,14 +114,16 @@ def run_step(step: Step, *, decimals: int = 3, engine: str = "fast") -> Stepped:
 
 
 def _series(step: Step, names: Sequence[str]) -> Iterator[tuple[tuple[str, ...], pd.DataFrame]]:
-    frame = pd.DataFrame(
-        {"ds": _column(step, step.time, pd.to_datetime), "y": _column(step, step.measure, pd.to_numeric)}
-    )
+    frame = pd.DataFrame({"ds": _column(step, step.time, _dates), "y": _column(step, step.measure, pd.to_numeric)})
     if not names:
         yield (), frame
         return
     for key, rows in frame.groupby([step.data[name] for name in names], sort=False):
         yield (tuple(map(str, key)) if isinstance(key, tuple) else (str(key),)), rows
+
+
+def _dates(values: Any) -> Any:
+    return pd.to_datetime(values, format="ISO8601")
 
 
 def _column(step: Step, name: str, parse: Callable[[Any], Any]) -> Any:
@@ -131,17 +134,19 @@ def _column(step: Step, name: str, parse: Callable[[Any], Any]) -> Any:
 
 
 def _forecast(step: Step, frame: pd.DataFrame, decimals: int, engine: str) -> list[tuple[str, float]]:
-    periods = frame["ds"].dt.to_period("M" if step.frequency == "MS" else step.frequency)
+    is_weekly = step.frequency == "W"
+    # A week begins on the weekday of the first one.
+    frequency = weekly(frame["ds"].iloc[0].weekday() - 1) if is_weekly else step.frequency
+    periods = frame["ds"].dt.to_period("M" if frequency == "MS" else frequency)
     sums = frame.assign(ds=periods).groupby("ds", as_index=False)["y"].sum()
-    weekly = step.frequency.startswith("W")
-    days = sums["ds"].dt.end_time.dt.normalize() if weekly else sums["ds"].dt.start_time
+    days = sums["ds"].dt.end_time.dt.normalize() if is_weekly else sums["ds"].dt.start_time
     result = forecast(
         pd.DataFrame({"ds": days.astype("datetime64[us]"), "y": sums["y"].astype("float64")}),
         step.horizon,
         engine=engine,
-        frequency=step.frequency,
+        frequency=frequency,
     )
     # A week is dated by its first day, as the app does; its label here is its last.
-    shift = pd.Timedelta(days=6) if weekly else pd.Timedelta(0)
+    shift = pd.Timedelta(days=6) if is_weekly else pd.Timedelta(0)
     rows = result.to_dict()["forecast"]
     return [(f"{pd.Timestamp(row['period']) - shift:%Y-%m-%d}", round(row["value"], decimals)) for row in rows]

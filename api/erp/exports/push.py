@@ -11,11 +11,11 @@ import sqlalchemy as sa
 import stamina
 
 from api.database import now, reading, writing
-from api.erp.client import Unsure
+from api.erp.client import Unsure, another
 from api.erp.exports.base import Gone, Remote, Row
 from api.erp.state import export_row
 
-ATTEMPTS = 4  # to find out whether a record was made
+ATTEMPTS = 6  # to find out whether a record was made
 Step = Callable[[int, int], None]
 
 
@@ -81,7 +81,7 @@ class Push:
 
     def _written(self, rows: Sequence[Row], remote: str | None) -> str:
         """created, updated or same."""
-        tries = stamina.retry_context(on=Unsure, attempts=ATTEMPTS, timeout=None, wait_initial=self._first_pause)
+        tries = stamina.retry_context(on=another, attempts=ATTEMPTS, timeout=None, wait_initial=self._first_pause)
         for attempt in tries:
             with attempt:
                 try:
