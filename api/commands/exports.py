@@ -77,6 +77,7 @@ def _entries(
     settings: Settings, categories: Sequence[str], receipts: Sequence[str], horizon: int | None, engine: str
 ) -> list[Issued]:
     """The forecasts to export."""
+    import api.erp.state  # noqa: F401 - before the ledger opens the database, which makes the tables that are known
     from api.ledger import Ledger
     from api.snapshots import Snapshots
 

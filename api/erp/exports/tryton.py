@@ -49,7 +49,7 @@ class TrytonTarget:
         return f"{said.url} {said.company} {said.warehouse} {said.destination}"
 
     def rows(self, buckets: Sequence[Bucket]) -> list[Row]:
-        """A row for each line of a document: company, warehouse, destination, from_date, to_date, product, quantity."""
+        """A row for each line of a document, with what the document says of company, places and dates."""
         return [self._row(bucket) for bucket in buckets]
 
     def _row(self, bucket: Bucket) -> Row:
@@ -58,7 +58,8 @@ class TrytonTarget:
         span = {"from_date": f"{bucket.date}", "to_date": f"{bucket.last}"}
         if bucket.quantity < 0:
             raise ErpRefused(f"{bucket.category}, {bucket.start}: {bucket.quantity}; Tryton takes no negative forecast")
-        fields = {**head, **span, "product": item, "quantity": bucket.quantity}
+        quantities = {"quantity": bucket.quantity, "minimal_quantity": self._settings.minimal_quantity}
+        fields = {**head, **span, "product": item, **quantities}
         return Row(f"{item}|{bucket.start}", bucket.category, bucket.receipt, bucket.start, fields)
 
     def remote(self, redactor: Redactor) -> TrytonRemote:
@@ -161,7 +162,7 @@ class TrytonRemote:
     def _line(self, row: Row) -> dict[str, Any]:
         product = self._product(str(row.fields["product"]))
         quantity = round(float(row.fields["quantity"]), product["default_uom"]["digits"])
-        least = min(self._settings.minimal_quantity, quantity)
+        least = min(float(row.fields["minimal_quantity"]), quantity)
         unit = product["default_uom"]["id"]
         return {"product": product["id"], "unit": unit, "quantity": quantity, "minimal_quantity": least}
 
