@@ -60,7 +60,7 @@ class Rows:
     fields: Mapping[str, Any]
     key: str
     next_key: Callable[[int], Any]
-    check: Callable[[Record], str | None] = lambda row: None
+    check: Callable[[Record], str | None] = lambda _: None
     rows: dict[str, Record] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
     count: int = 0
@@ -107,7 +107,7 @@ class Rows:
     def shown(self, row: Record) -> Record:
         return {"@odata.etag": self.etag(str(row[self.key])), **row}
 
-    def read(self, asked: Asked, page: int, only: Callable[[Record], bool] = lambda row: True) -> Answer:
+    def read(self, asked: Asked, page: int, only: Callable[[Record], bool] = lambda _: True) -> Answer:
         """One page of what the options ask for."""
         rows = [self.shown(row) for row in self.rows.values() if only(row)]
         if text := asked.query.get("$filter"):

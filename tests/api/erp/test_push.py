@@ -150,7 +150,7 @@ def test_an_answer_that_is_lost_doubles_nothing(
 
 def test_retry_after_is_kept(d365: tuple[Path, D365, Fake]) -> None:
     home, erp, fake = d365
-    fake.faults.next = [lambda answer: answer] + [too_many(1)]
+    fake.faults.next = [lambda answer: answer, too_many(1)]
     done(home, "export", "d365", "--push")
     token, refused = fake.asked[0], fake.asked[1]
     assert token.path == "/token"
@@ -160,7 +160,7 @@ def test_retry_after_is_kept(d365: tuple[Path, D365, Fake]) -> None:
 
 
 def test_a_row_that_somebody_else_changes_meanwhile_is_read_again(bc: tuple[Path, BusinessCentral, Fake]) -> None:
-    home, erp, fake = bc
+    home, erp, _ = bc
     done(home, "export", "business-central", "--push")
     toml = home / "groundswell.toml"
     toml.write_text(

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from dateutil.relativedelta import relativedelta
-from proteus import Model, Wizard, config
+from proteus import Model, config
 
 MONTHS = 30
 PRODUCTS = (("SKU-1", "Widget", 60, 1), ("SKU-2", "Gadget", 200, -2))
