@@ -94,14 +94,23 @@ def _entries(
     if horizon is not None:
         return _made(settings, ledger, names, horizon, engine)
     newest = {name: ledger.last(name) for name in names}
-    for name, entry in newest.items():
-        if entry is None:
-            common.note(f"note: {name} has no issued forecast; --horizon makes one")
-    return [entry for entry in newest.values() if entry is not None]
+    for name in [name for name, entry in newest.items() if entry is None]:
+        common.note(f"note: {name} has no issued forecast; --horizon makes one")
+    return [entry for name, entry in newest.items() if entry is not None and _is_exported(name, entry)]
+
+
+def _is_exported(name: str, entry: Issued) -> bool:
+    """Whether a forecast is of the sales in the store; others bear the name of a category too."""
+    if json.loads(entry.answer)["data_version"] is not None:
+        return True
+    common.note(f"note: {name} left out: its newest forecast, {entry.receipt}, is of a history that came with the "
+                "request; --horizon makes another, --receipt exports this one")  # fmt: skip
+    return False
 
 
 def _made(settings: Settings, ledger: Any, names: Sequence[str], horizon: int, engine: str) -> list[Issued]:
     """A new forecast of each category, kept in the ledger like any other."""
+    from api.errors import Problem
     from api.forecasting import Forecaster
     from api.models import ForecastRequest
     from api.snapshots import Snapshots
@@ -111,6 +120,8 @@ def _made(settings: Settings, ledger: Any, names: Sequence[str], horizon: int, e
     for name in names:
         try:
             entry = forecaster.make(ForecastRequest(category=name, horizon=horizon, engine=engine), face="export")
+        except Problem as problem:  # beyond a limit of the settings
+            raise common.Misused(str(problem.detail)) from problem
         except OptionError:
             raise
         except ForecastError as error:

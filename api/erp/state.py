@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from api.database import metadata
@@ -39,3 +41,15 @@ erp_cursor = sa.Table(
     sa.Column("place", sa.String(300), primary_key=True),
     sa.Column("through", sa.String(40), nullable=False),  # everything that changed before this moment was read
 )
+
+
+def upsert(connection: sa.Connection, table: sa.Table) -> Any:
+    """An INSERT that puts itself in the place of a row with the same key."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
+    statement = insert(table)
+    keys = [column.name for column in table.primary_key]
+    rest = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=rest)

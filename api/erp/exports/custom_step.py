@@ -138,7 +138,7 @@ def _forecast(step: Step, frame: pd.DataFrame, decimals: int, engine: str) -> li
     # A week begins on the weekday of the first one.
     frequency = weekly(frame["ds"].iloc[0].weekday() - 1) if is_weekly else step.frequency
     periods = frame["ds"].dt.to_period("M" if frequency == "MS" else frequency)
-    sums = frame.assign(ds=periods).groupby("ds", as_index=False)["y"].sum()
+    sums = frame.assign(ds=periods).groupby("ds", as_index=False)["y"].sum(min_count=1)
     days = sums["ds"].dt.end_time.dt.normalize() if is_weekly else sums["ds"].dt.start_time
     result = forecast(
         pd.DataFrame({"ds": days.astype("datetime64[us]"), "y": sums["y"].astype("float64")}),

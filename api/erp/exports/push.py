@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 import stamina
@@ -13,7 +12,7 @@ import stamina
 from api.database import now, reading, writing
 from api.erp.client import Unsure, another
 from api.erp.exports.base import Gone, Remote, Row
-from api.erp.state import export_row
+from api.erp.state import export_row, upsert
 
 ATTEMPTS = 6  # to find out whether a record was made
 Step = Callable[[int, int], None]
@@ -111,15 +110,3 @@ class Push:
         ]  # fmt: skip
         with writing(self._engine) as connection:
             connection.execute(upsert(connection, export_row), values)
-
-
-def upsert(connection: sa.Connection, table: sa.Table) -> Any:
-    """An INSERT that puts itself in the place of a row with the same key."""
-    if connection.dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert
-    else:
-        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
-    statement = insert(table)
-    keys = [column.name for column in table.primary_key]
-    rest = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
-    return statement.on_conflict_do_update(index_elements=keys, set_=rest)

@@ -46,8 +46,8 @@ class BusinessCentralSales:
 
     @property
     def place(self) -> str:
-        """The environment and the company."""
-        return f"{self._settings.url} {self._settings.company}"
+        """The environment, the company and what counts there: entries of other types were not read."""
+        return f"{self._settings.url} {self._settings.company} {','.join(self._settings.entry_types)}"
 
     def changed(self, since: str | None) -> Iterator[tuple[Entry, str]]:
         """Entries that were modified at `since` or later: several may bear the same moment."""

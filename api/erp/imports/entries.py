@@ -7,20 +7,19 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
 from api.database import reading, writing
-from api.erp.exports.push import upsert
 from api.erp.imports.base import Entry, ImportSettings, Source
-from api.erp.state import erp_cursor, erp_entry
+from api.erp.state import erp_cursor, erp_entry, upsert
 from signals.batch import Batch
 from signals.periods import labels, spans
 from signals.prepared import Prepared
 from signals.refused import ImportRefused
+from signals.rows import zone
 from signals.sales_import import prepare_sales
 
 SIZE = 2_000  # entries in one transaction
@@ -35,8 +34,10 @@ class Fetched:
 
 
 def fetch(engine: sa.Engine, source: Source, *, again: bool = False) -> Fetched:
-    """Read what has changed and keep it; whoever kills it meanwhile loses nothing, as entries are kept by number."""
-    since = None if again else _cursor(engine, source)
+    """Read what has changed and keep it; `again`: forget everything first. Whoever kills it meanwhile loses nothing."""
+    if again:
+        _forget(engine, source)
+    since = _cursor(engine, source)
     count, through = 0, since or ""
     for part in _parts(source.changed(since)):
         _keep(engine, source, [entry for entry, _ in part])
@@ -48,6 +49,12 @@ def fetch(engine: sa.Engine, source: Source, *, again: bool = False) -> Fetched:
         with writing(engine) as connection:
             connection.execute(upsert(connection, erp_cursor), values)
     return Fetched(count, through or None)
+
+
+def _forget(engine: sa.Engine, source: Source) -> None:
+    with writing(engine) as connection:
+        for table in (erp_cursor, erp_entry):
+            connection.execute(table.delete().where(table.c.source == source.name, table.c.place == source.place))
 
 
 def _parts(entries: Iterable[tuple[Entry, str]]) -> Iterator[list[tuple[Entry, str]]]:
@@ -64,8 +71,9 @@ def _cursor(engine: sa.Engine, source: Source) -> str | None:
 
 def _keep(engine: sa.Engine, source: Source, entries: list[Entry]) -> None:
     head = {"source": source.name, "place": source.place}
+    newest = {entry.entry: head | vars(entry) for entry in entries}  # one that changes meanwhile may come twice
     with writing(engine) as connection:
-        connection.execute(upsert(connection, erp_entry), [head | vars(entry) for entry in entries])
+        connection.execute(upsert(connection, erp_entry), list(newest.values()))
 
 
 def prepare(
@@ -76,7 +84,7 @@ def prepare(
     A whole period without an entry since an item's first is one without sales. Raises ImportRefused.
     """
     frame, units = _sums(engine, source, settings)
-    today = np.datetime64(now.astimezone(ZoneInfo(settings.timezone)).date(), "D")
+    today = np.datetime64(now.astimezone(zone(settings.timezone)).date(), "D")
     table = _regular(frame, settings.frequency, today)
     if table.empty:
         raise ImportRefused(

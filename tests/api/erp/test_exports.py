@@ -11,6 +11,11 @@ from pathlib import Path
 import pytest
 
 from api.erp.exports.buckets import Bucket, coming
+from api.forecasting import Forecaster
+from api.ledger import Ledger
+from api.models import ForecastRequest
+from api.settings import Settings
+from api.snapshots import Snapshots
 from tests.api.erp.homes import categories, done, filled, run
 from tests.api.stores import last_week
 
@@ -63,9 +68,6 @@ def test_the_newest_forecast_of_the_ledger_is_exported(tmp_path: Path) -> None:
 def test_a_receipt_names_the_forecast(tmp_path: Path) -> None:
     home = filled(tmp_path, D365)
     done(home, "export", "d365", "--horizon", 3)
-    from api.ledger import Ledger
-    from api.settings import Settings
-
     issued = Ledger(Settings(home=home)).last("Boots")
     assert issued is not None
     done(home, "export", "d365", "--horizon", 8)
@@ -142,3 +144,23 @@ def test_what_was_never_forecast_is_said(tmp_path: Path) -> None:
     refused = run(home, "export", "d365")
     assert refused.exit_code == 1
     assert "Boots has no issued forecast" in refused.stderr
+
+
+def test_a_forecast_of_an_inline_history_is_left_out(tmp_path: Path) -> None:
+    home = filled(tmp_path, D365)
+    settings = Settings(home=home)
+    history = {"start": "2026-09-06", "frequency": "W-SUN", "values": [12, 15, 11, 14, 16]}
+    body = ForecastRequest.model_validate({"category": "Boots", "history": history, "horizon": 30})
+    done(home, "export", "d365", "--horizon", 4)
+    issued = Forecaster(settings, Snapshots(home)).make(body)
+    Ledger(settings).append(issued)
+    result = run(home, "export", "d365", "--json")
+    assert {row["ItemNumber"] for row in json.loads(result.stdout)} == {"D0002"}
+    assert issued.receipt in result.stderr
+
+
+def test_a_horizon_beyond_the_limit_is_refused(tmp_path: Path) -> None:
+    home = filled(tmp_path, "max_horizon = 10\n" + D365)
+    refused = run(home, "export", "d365", "--horizon", 11)
+    assert refused.exit_code == 2
+    assert "max_horizon" in refused.stderr

@@ -121,6 +121,26 @@ def test_other_entry_types_can_count(company: tuple[Path, BusinessCentral, Fake]
     assert "Positive_x0020_Adjmt_x002E_" in fake.asked[0].query["$filter"]
 
 
+def test_again_forgets_what_is_no_longer_there(company: tuple[Path, BusinessCentral, Fake]) -> None:
+    home, erp, _ = company
+    done(home, "import", "business-central")
+    removed = next(number for number, row in erp.ledger.rows.items() if row["quantity"] == -4.5)
+    erp.ledger.rows.pop(removed)
+    done(home, "import", "business-central")
+    assert sold(home, "1000")["2025-01"] == 20.0
+    done(home, "import", "business-central", "--again")
+    assert sold(home, "1000")["2025-01"] == 15.5
+
+
+def test_a_time_zone_that_is_none_is_refused(company: tuple[Path, BusinessCentral, Fake]) -> None:
+    home, _, _ = company
+    file = home / "groundswell.toml"
+    file.write_text(file.read_text() + 'timezone = "Mars/Olympus"\n')
+    refused = run(home, "import", "business-central")
+    assert refused.exit_code == 1
+    assert "Mars/Olympus" in refused.stderr
+
+
 def test_a_setting_that_is_missing_is_named(company: tuple[Path, BusinessCentral, Fake]) -> None:
     home, _, fake = company
     (home / "groundswell.toml").write_text(f'[imports.business-central]\nurl = "{fake.url}/api/v2.0"\n')
