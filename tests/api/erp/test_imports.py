@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +15,9 @@ import stamina
 
 from api.erp.imports.business_central import coded, decoded
 from signals.store import open_snapshot
-from tests.api.erp.homes import done, run
+from tests.api.erp.homes import COMMAND, done, environment, run
 from tests.fakes.dynamics import PASSWORD, USER, BusinessCentral
-from tests.fakes.server import Fake, serving, too_many
+from tests.fakes.server import Answer, Asked, Fake, Faults, serving, too_many
 
 
 @pytest.fixture
@@ -119,6 +122,48 @@ def test_other_entry_types_can_count(company: tuple[Path, BusinessCentral, Fake]
     done(home, "import", "business-central")
     assert sold(home, "1000")["2025-04"] == 13.0
     assert "Positive_x0020_Adjmt_x002E_" in fake.asked[0].query["$filter"]
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("deadly", [1, 4, 6])
+def test_an_import_that_is_killed_loses_and_doubles_nothing(
+    company: tuple[Path, BusinessCentral, Fake], deadly: int
+) -> None:
+    home, erp, _ = company
+    victims: list[subprocess.Popen[bytes]] = []
+    asked_for: list[Asked] = []
+
+    def source(asked: Asked) -> Answer:
+        asked_for.append(asked)
+        if victims and len(asked_for) == deadly:
+            victims[0].kill()
+        return erp(asked)
+
+    with serving(source) as fake:
+        file = home / "groundswell.toml"
+        file.write_text(re.sub("http://[^/]+", fake.url, file.read_text()))
+        command, variables = [*COMMAND, "import", "business-central"], environment(GROUNDSWELL_HOME=str(home))
+        with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            victims.append(process)
+            process.communicate(timeout=100)
+        assert process.returncode == -signal.SIGKILL
+        victims.clear()
+        done(home, "import", "business-central")
+    assert sold(home, "1000")["2025-01"] == 20.0
+    assert sold(home, "1000")["2025-03"] == 18.0
+    assert sum(sold(home, "1896-S").values()) == 120.0
+
+
+def test_an_erp_that_fails_at_random_gives_the_same_sales(company: tuple[Path, BusinessCentral, Fake]) -> None:
+    home, _, fake = company
+    fake.faults = Faults(0.3)
+    with stamina.set_testing(True, attempts=8):
+        for _ in range(5):
+            run(home, "import", "business-central", "--again")
+    fake.faults = Faults()
+    told = json.loads(done(home, "import", "business-central", "--json"))
+    assert told["result"]["inserted"] == 0
+    assert sum(sold(home, "1000").values()) == 12 * 20.0 - 2.0
 
 
 def test_again_forgets_what_is_no_longer_there(company: tuple[Path, BusinessCentral, Fake]) -> None:

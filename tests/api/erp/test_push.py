@@ -16,9 +16,10 @@ import stamina
 from api.database import engine_of, writing
 from api.erp.state import export_row
 from api.settings import Settings
+from signals.lock import ingest_lock
 from tests.api.erp.homes import COMMAND, ITEMS, categories, done, environment, filled, run
 from tests.fakes.dynamics import D365, PASSWORD, SECRET, TOKEN, USER, BusinessCentral
-from tests.fakes.server import BROKEN, Answer, Asked, Fake, cut, serving, too_many
+from tests.fakes.server import BROKEN, Answer, Asked, Fake, Faults, cut, serving, too_many
 
 ROWS = 6  # two categories, the three coming weeks
 
@@ -227,6 +228,40 @@ def test_a_login_that_fails_is_told_without_the_secret(
     assert refused.exit_code == 1
     assert "401" in refused.stderr
     assert "another secret" not in refused.stderr
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_an_erp_that_fails_at_random_holds_each_row_once(bc: tuple[Path, BusinessCentral, Fake], seed: int) -> None:
+    home, erp, fake = bc
+    fake.faults = Faults(0.4, seed)
+    with without_pauses():
+        codes = [run(home, "export", "business-central", "--push").exit_code for _ in range(10)]
+    fake.faults = Faults()
+    told = counts(done(home, "export", "business-central", "--push", "--json"))
+    assert codes[-1] == 0
+    assert told == {"remembered": ROWS}
+    rows = [(row["Item_No"], row["Forecast_Date"]) for row in erp.entries.rows.values()]
+    assert len(set(rows)) == len(rows) == ROWS
+
+
+def test_two_pushes_at_the_same_time_are_refused(d365: tuple[Path, D365, Fake]) -> None:
+    home, erp, _ = d365
+    with ingest_lock(home / "state" / "export-d365.lock"):
+        refused = run(home, "export", "d365", "--push")
+    assert refused.exit_code == 1
+    assert "exports to d365 at this moment" in refused.stderr
+    assert not erp.entries.rows
+
+
+def test_a_next_link_to_another_server_is_not_followed(d365: tuple[Path, D365, Fake]) -> None:
+    home, _, fake = d365
+    with serving(lambda _: Answer({"value": []})) as other:
+        fake.faults.next = [lambda answer: answer]
+        fake.faults.next += [Answer({"value": [], "@odata.nextLink": f"{other.url}/data"})]
+        refused = run(home, "export", "d365", "--push")
+        assert refused.exit_code == 1
+        assert "is not on" in refused.stderr
+        assert not other.asked
 
 
 @pytest.mark.heavy
