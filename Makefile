@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # In an environment of their own, for they want other versions of pandas or bring a package called pytrends.
 PEERS := pytrends-next==0.1.0 gdeltdoc==1.12.0 mwviews==0.2.1 pageviewapi==0.5.0 fredapi==0.5.2 Mastodon.py==2.3.3
+# Its licence (GPL-3) and its versions are its own: it runs as a process beside Groundswell.
+TRYTON := trytond==8.2.1 proteus==8.2.0 trytond-stock-forecast==8.2.0
 
-.PHONY: help setup demo serve test test-heavy peers lint format bench clean
+.PHONY: help setup demo serve test test-heavy peers tryton lint format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +34,13 @@ test: $(VENV)/.installed-dev ## the quick tests (under 5 minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not heavy"
 
 peers: .venv-peers/.installed ## independent clients that prove the fakes of the sources faithful, in .venv-peers
+
+tryton: .venv-tryton/.installed ## an ERP to prove exports and imports with, in .venv-tryton
+
+.venv-tryton/.installed: Makefile
+	$(PYTHON) -m venv .venv-tryton
+	.venv-tryton/bin/python -m pip install --quiet --disable-pip-version-check $(TRYTON)
+	@touch $@
 
 .venv-peers/.installed: Makefile
 	$(PYTHON) -m venv .venv-peers

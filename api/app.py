@@ -13,6 +13,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
+import api.erp.state  # noqa: F401 - its tables are made with the others
 from api import errors
 from api.erp import bc_errors, business_central
 from api.forecasting import Forecaster

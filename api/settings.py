@@ -25,7 +25,8 @@ from pydantic_settings import (
 PREFIX = "GROUNDSWELL_"
 FILE = "groundswell.toml"
 DEFAULT_HOME = Path("data/home")
-TABLES = ("signals", "connectors", "sales", "business_central")  # of groundswell.toml, which have readers of their own
+# Of groundswell.toml, which have readers of their own.
+TABLES = ("signals", "connectors", "sales", "business_central", "exports", "imports")
 # As in signals.connectors.economic_tracker (a test compares), which would load pandas for `groundswell settings`.
 _TRACKER = "https://raw.githubusercontent.com/OpportunityInsights/EconomicTracker/main/data/"
 
@@ -220,9 +221,11 @@ def _ignored_variables() -> tuple[str, ...]:
     unknown = [name for name in os.environ if name.startswith(PREFIX) and name.upper() not in known]
     if not unknown:
         return ()
+    from api.erp.config import erp_variables
     from signals.config import secret_variables  # loads every connector, which takes a moment
 
-    return tuple(sorted(name for name in unknown if name not in secret_variables()))
+    known = secret_variables() | erp_variables()
+    return tuple(sorted(name for name in unknown if name not in known))
 
 
 def _short(value: object) -> str:

@@ -150,33 +150,48 @@ class _Reader:
     def _settings(
         self, kind: type[AnyConnector], name: str, table: Mapping[str, Any], where: str
     ) -> ConnectorSettings:  # fmt: skip
-        values = dict(table)
-        _refuse_secrets(values, where)
-        for key in secret_fields(kind.settings_type):
-            if key in values:
-                allowed = f"a variable {variable(name, key)} or {key}_file: secrets do not belong in this file"
-                raise ConfigError(key, "***", allowed, where)
-            value = self._secret(name, key, values.pop(f"{key}_file", None), where)
-            if value is not None:
-                values[key] = SecretStr(value)
-                self.secrets.append(value)
-        return _validated(kind.settings_type, values, where)
+        settings, secrets = read_settings(kind.settings_type, name, table, where, self._path.parent, self._environ)
+        self.secrets += secrets
+        return settings
 
-    def _secret(self, name: str, key: str, file: object, where: str) -> str | None:
-        if given := self._environ.get(variable(name, key), "").strip():
-            return given
-        file = self._environ.get(f"{variable(name, key)}_FILE") or file
-        if file is None:
-            return None
-        try:
-            if not isinstance(file, str):
-                raise ValueError("its name is no text")
-            text = (self._path.parent / file).read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{key}_file", str(file), f"a file that can be read ({error})", where) from error
-        if not text:
-            raise ConfigError(f"{key}_file", str(file), "a file that is not empty", where)
-        return text
+
+def read_settings(
+    model: type[M], name: str, table: Mapping[str, Any], where: str, home: Path, environ: Mapping[str, str]
+) -> tuple[M, list[str]]:
+    """The settings that a table gives to `name`, with its secrets from variables or files; and those secrets.
+
+    Raises ConfigError, also for a secret that stands in the table itself.
+    """
+    values, secrets = dict(table), []
+    _refuse_secrets(values, where)
+    for key in secret_fields(model):
+        if key in values:
+            allowed = f"a variable {variable(name, key)} or {key}_file: secrets do not belong in this file"
+            raise ConfigError(key, "***", allowed, where)
+        value = _secret(name, key, values.pop(f"{key}_file", None), where, home, environ)
+        if value is not None:
+            values[key] = SecretStr(value)
+            secrets.append(value)
+    return _validated(model, values, where), secrets
+
+
+def _secret(
+    name: str, key: str, file: object, where: str, home: Path, environ: Mapping[str, str]
+) -> str | None:  # fmt: skip
+    if given := environ.get(variable(name, key), "").strip():
+        return given
+    file = environ.get(f"{variable(name, key)}_FILE") or file
+    if file is None:
+        return None
+    try:
+        if not isinstance(file, str):
+            raise ValueError("its name is no text")
+        text = (home / file).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{key}_file", str(file), f"a file that can be read ({error})", where) from error
+    if not text:
+        raise ConfigError(f"{key}_file", str(file), "a file that is not empty", where)
+    return text
 
 
 def secret_fields(model: type[BaseModel]) -> list[str]:
@@ -189,8 +204,8 @@ def secret_fields(model: type[BaseModel]) -> list[str]:
 
 
 def variable(connector: str, setting: str) -> str:
-    """The environment variable that holds a secret of a connector."""
-    return f"GROUNDSWELL_{connector}_{setting}".upper()
+    """The environment variable that holds a secret of a connector, or of a system that is exported to."""
+    return f"GROUNDSWELL_{connector}_{setting}".upper().replace("-", "_")
 
 
 def secret_variables() -> set[str]:

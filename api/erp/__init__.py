@@ -1,1 +1,1 @@
-"""Faces that speak the language of an ERP."""
+"""Faces that speak the language of an ERP, forecasts to ERPs and sales from them."""

@@ -27,6 +27,7 @@ class Asked:
     headers: dict[str, str]
     body: bytes
     at: float  # time.monotonic
+    target: str = ""  # path and query as they were sent
 
 
 @dataclass(frozen=True)
@@ -122,11 +123,13 @@ def _handler(source: Source, fake: Fake) -> type[BaseHTTPRequestHandler]:
             length = int(self.headers.get("Content-Length") or 0)
             query = dict(parse_qsl(target.query, keep_blank_values=True))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            asked = Asked(self.command, target.path, query, headers, self.rfile.read(length), time.monotonic())
+            asked = Asked(
+                self.command, target.path, query, headers, self.rfile.read(length), time.monotonic(), self.path
+            )
             fake.asked.append(asked)
             self._send(fake.faults.apply(source(asked)))
 
-        do_POST = do_GET  # noqa: N815
+        do_POST = do_PUT = do_PATCH = do_GET  # noqa: N815
 
         def _send(self, answer: Answer) -> None:
             time.sleep(answer.seconds)
