@@ -86,6 +86,41 @@ ROWS = [{"category": "Boots", "date": "2026-11-22", "quantity": 118}]
 OBSERVATIONS = [{"signal": "rain", "date": "2026-11-22", "value": 4.5, "category": "Boots"}]
 REQUESTS = [{"category": "Boots", "horizon": 8}, {"category": "Hats", "horizon": 8}]
 
+_RUN_ID = "0b6d3a2e-5b0c-4c61-8f5d-3d7f8f6f2f57"
+_RUN: dict[str, Any] = {
+    "id": _RUN_ID,
+    "status": "pending",
+    "counts": {"asked": 3, "made": 0, "failed": 0},
+    "failures": [],
+    "error": None,
+    "results": None,
+}
+_RUN_OVER = _RUN | {
+    "status": "succeeded",
+    "counts": {"asked": 3, "made": 2, "failed": 1},
+    "failures": [{"category": "Hats", "problem": PROBLEM}],
+    "results": {
+        "csv": f"https://forecasts.example.com/v1/forecast-runs/{_RUN_ID}/csv",
+        "odata": f"https://forecasts.example.com/odata/v4/Forecasts?$filter=RunId%20eq%20{_RUN_ID}",
+    },
+}
+_WEBHOOK = {
+    "id": "wh_0d9c6ff0e0a84d0a9d5e5c3ad4f4e1a7",
+    "callbackUrl": "https://erp.example.com/hook",
+    "eventType": "run.completed",
+    "created": "2026-11-25T10:56:00.512345Z",
+}
+_DELIVERY = {
+    "id": "msg_5a1a5d7cf8d453a2b4a8a2f5f5cbb0d4",
+    "eventType": "run.completed",
+    "created": "2026-11-25T10:56:03.120345Z",
+    "state": "pending",
+    "attempts": 1,
+    "status": None,
+    "error": "ConnectError: [Errno 111] Connection refused",
+    "next_attempt": "2026-11-25T10:56:13.140345Z",
+}
+
 ANSWERS: dict[str, dict[str, Any]] = {
     "POST /v1/forecasts": {"200": FORECAST, "202": PENDING},
     "GET /v1/forecasts": {"200": {"next": None, "items": [ISSUED]}},
@@ -115,6 +150,11 @@ ANSWERS: dict[str, dict[str, Any]] = {
     },
     "GET /v1/signals": {"200": PAGE | {"items": [SIGNAL]}},
     "GET /v1/sources": {"200": {"items": [SOURCE]}},
+    "POST /v1/forecast-runs": {"202": _RUN},
+    "GET /v1/forecast-runs/{run}": {"200": _RUN_OVER, "202": _RUN},
+    "GET /v1/webhooks": {"200": {"items": [_WEBHOOK]}},
+    "POST /v1/webhooks": {"201": _WEBHOOK | {"secret": "whsec_Q0hCb2pZSmJ0UWd1bXhYc1hJbE5rV0l0dWNqaGJ0UTE="}},
+    "GET /v1/webhooks/{webhook}/deliveries": {"200": {"items": [_DELIVERY]}},
     "GET /health/live": {"200": {"status": "live"}},
     "GET /health/startup": {"200": {"status": "started"}},
     "GET /health/ready": {"200": {"status": "ready"}},
@@ -122,6 +162,8 @@ ANSWERS: dict[str, dict[str, Any]] = {
 BODIES: dict[str, Any] = {
     "POST /v1/forecasts": REQUESTS[0],
     "POST /v1/forecasts/bulk": REQUESTS,
+    "POST /v1/forecast-runs": {"categories": ["Footwear", "Outdoor jackets", "Hats"], "horizon": 4},
+    "POST /v1/webhooks": {"callbackUrl": "https://erp.example.com/hook", "eventType": "run.completed"},
     "POST /v1/sales": ROWS,
     "POST /v1/signals": OBSERVATIONS,
 }

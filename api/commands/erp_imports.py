@@ -8,7 +8,8 @@ from contextlib import closing
 import click
 
 from api.commands import common
-from api.commands.imports import DRY_RUN, WAIT, finish, import_group, known_categories
+from api.commands.imports import DRY_RUN, WAIT, finish, import_group
+from api.known import known_categories
 
 
 def _add(name: str, what: str) -> None:

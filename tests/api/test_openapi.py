@@ -42,7 +42,8 @@ def test_each_operation_has_examples_that_fit(name: str, operation: dict[str, An
                 assert "example" in content, (status, media)
                 assert_fits(content["example"], content["schema"])
                 shown += int(status) < 300
-    assert shown or set(operation["responses"]) & {"204"}
+    tables = "text/csv" in operation["responses"].get("200", {}).get("content", {})
+    assert shown or tables or "204" in operation["responses"]
 
 
 @pytest.mark.parametrize(("name", "operation"), [one for one in OPERATIONS if one[0].startswith("POST /v1/")])
