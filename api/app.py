@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
@@ -14,11 +15,15 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 from api import errors
+from api.audit import Audit
 from api.forecasting import Forecaster
+from api.gate import Gate
+from api.headers import ResponseHeaders, cross_origin, page_policy
 from api.jobs import Jobs
 from api.ledger import Ledger
 from api.middleware import BodyLimit, RequestId
 from api.models import ProblemDetails
+from api.request_log import RequestLog
 from api.routes import categories, forecasts, health, jobs, signals, sources
 from api.settings import Settings
 from api.snapshots import Snapshots
@@ -34,8 +39,11 @@ ICON = (
 )
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Make the application over the store in `settings.home`; it reads published snapshots and never writes them."""
+def create_app(settings: Settings, anonymous_hosts: Collection[str] | None = None) -> FastAPI:
+    """Make the application over the store in `settings.home`; it reads published snapshots and never writes them.
+
+    `anonymous_hosts`: under which names it may be called while there is neither key nor issuer; None: any.
+    """
     app = FastAPI(
         title="Groundswell",
         version=version("groundswell"),
@@ -49,7 +57,13 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.forecaster = Forecaster(settings, app.state.snapshots)
     app.state.ledger, app.state.jobs = Ledger(settings), Jobs(settings)
     app.state.forecasting = CapacityLimiter(_at_once(settings))
+    app.state.gate = Gate(settings, anonymous_hosts)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(Audit, settings=settings)
+    if settings.cors_origins:
+        app.add_middleware(cross_origin, origins=settings.cors_origins)
+    app.add_middleware(ResponseHeaders)
+    app.add_middleware(RequestLog)
     app.add_middleware(RequestId)
     errors.install(app)
     for noun in (forecasts, categories, signals, sources, jobs, health):
@@ -71,15 +85,18 @@ def _add_docs(app: FastAPI) -> None:
     """Swagger UI from files that come with a package, so that /docs works without the internet."""
     app.mount(ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")), name="docs assets")
 
+    page = get_swagger_ui_html(
+        openapi_url=str(app.openapi_url),
+        title="Groundswell API",
+        swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
+        swagger_css_url=f"{ASSETS}/swagger-ui.css",
+        swagger_favicon_url=ICON,
+    )
+    page.headers["Content-Security-Policy"] = page_policy(bytes(page.body).decode())
+
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return get_swagger_ui_html(
-            openapi_url=str(app.openapi_url),
-            title="Groundswell API",
-            swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
-            swagger_css_url=f"{ASSETS}/swagger-ui.css",
-            swagger_favicon_url=ICON,
-        )
+        return page
 
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:

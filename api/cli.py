@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from api.commands import forecasts, imports, listings, running, sales, signals
+from api.commands import forecasts, imports, keys, listings, running, sales, signals
 from api.commands.common import Failed, Home, Misused, take_home
 
 HOME_HELP = "Directory of the store; default: GROUNDSWELL_HOME or data/home."
@@ -29,6 +29,7 @@ def _expected() -> tuple[type[Exception], ...]:
     """Asked only when something was raised: to import these would make every command start slowly."""
     import duckdb
 
+    from api.keys import KeysError
     from api.serve import ServeError
     from api.settings import SettingError
     from forecast import ForecastError
@@ -39,7 +40,16 @@ def _expected() -> tuple[type[Exception], ...]:
     from signals.schema import SchemaMismatch
     from signals.store import DiskFull, PublishFailed, StoreBusy, StoreDamaged, StoreEmpty, UnknownCategory
 
-    refusals = (ForecastError, ImportRefused, BatchRefused, SettingError, ConfigError, ServeError, UnknownCategory)
+    refusals = (
+        ForecastError,
+        ImportRefused,
+        BatchRefused,
+        SettingError,
+        ConfigError,
+        ServeError,
+        UnknownCategory,
+        KeysError,
+    )
     store = (DiskFull, PublishFailed, SourceBusy, StoreBusy, StoreDamaged, StoreEmpty, SchemaMismatch)
     return (*refusals, *store, OSError, duckdb.IOException)
 
@@ -85,7 +95,7 @@ def _add(group: click.Group, command: click.Command) -> None:
             )
 
 
-for noun in (imports, sales, signals, forecasts, listings, running):
+for noun in (imports, sales, signals, forecasts, listings, running, keys):
     for command in noun.COMMANDS:
         _add(cli, command)
 

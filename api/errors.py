@@ -24,6 +24,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from api.headers import DEFAULTS
 from forecast import ForecastError
 from signals.store import StoreDamaged, StoreEmpty, UnknownCategory, VersionNotPublished
 
@@ -49,8 +50,10 @@ CODES = {400: "bad-request", 404: "not-found", 405: "method-not-allowed", 413: "
 class Problem(HTTPException):
     """An error to be answered as problem details."""
 
-    def __init__(self, status: int, code: str, detail: str, **members: Any) -> None:
-        super().__init__(status, detail)
+    def __init__(
+        self, status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
+    ) -> None:
+        super().__init__(status, detail, headers)
         self.code, self.members = code, members
 
 
@@ -89,7 +92,8 @@ def install(app: FastAPI) -> None:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error, Problem):
-        return problem_response(request, error.status_code, error.code, str(error.detail), **error.members)
+        detail = str(error.detail)
+        return problem_response(request, error.status_code, error.code, detail, error.headers, **error.members)
     detail = str(error.detail)
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail = f"nothing is served at {request.url.path}; /docs lists what is"
@@ -156,6 +160,9 @@ def known_problem(error: Exception) -> Problem | None:
 
 
 async def _known(request: Request, error: Exception) -> Response:
+    caller = request.scope["state"].get("caller")
+    if isinstance(error, UnknownCategory) and caller is not None:
+        error = UnknownCategory(error.name, [name for name in error.near if caller.may_see(name)])
     problem = known_problem(error)
     assert problem is not None
     headers = {"Retry-After": "5"} if problem.code == "store-empty" else None
@@ -171,7 +178,8 @@ async def _unexpected(request: Request, error: Exception) -> Response:
     request_id = request.scope["state"].get("request_id", "")
     log.error("request %s failed: %s %s: %r", request_id, request.method, request.url.path, error)
     detail = f"an unexpected error; the log of the service has the cause under request id {request_id}"
-    return problem_response(request, 500, "internal-error", detail, {"X-Request-ID": request_id})
+    headers = DEFAULTS | {"X-Request-ID": request_id}  # the answer to a defect passes no middleware of ours
+    return problem_response(request, 500, "internal-error", detail, headers)
 
 
 def _short(value: object) -> str:

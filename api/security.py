@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from anyio.to_thread import run_sync
 from fastapi import Depends, Request
 
 from api.errors import Problem
@@ -17,11 +18,15 @@ SCOPES = ("forecast:read", "forecast:write", "data:read", "data:write", "jobs:re
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls. key_id: what the ledger and the audit name; categories: those that they may see, None: all."""
+    """Who calls. key_id: what the ledger and the audit name; categories: those that they may see, None: all.
+
+    siblings: the keys of the same name, so that what was given to a key can be fetched with its successor.
+    """
 
     key_id: str | None = None
     scopes: frozenset[str] = frozenset(SCOPES)
     categories: frozenset[str] | None = None
+    siblings: frozenset[str] = frozenset()
 
     def may_see(self, category: str | None) -> bool:
         """Whether a category of the store, or a forecast of it, is theirs to see."""
@@ -32,24 +37,44 @@ class Caller:
         if category is not None and not self.may_see(category):
             raise Problem(403, "forbidden", f"the key may not see the category {category!r}")
 
+    def owns(self, key_id: str | None) -> bool:
+        """Whether what was given to this key is theirs."""
+        return key_id == self.key_id or key_id in self.siblings or "admin" in self.scopes
+
 
 ANYBODY = Caller()
 
 
-def caller_of(request: Request) -> Caller:  # noqa: ARG001
-    """Who sent a request, by its credentials; raises the problem 401."""
-    return ANYBODY
+def caller_of(request: Request, face: str = "rest") -> Caller:
+    """Who sent a request, by its credentials, counted once against their rate limit; may wait for the database.
+
+    On the faces "odata" and "business-central" a key may also come as the password of Basic or as `?api_key=`.
+    Raises the problems 400 (two credentials), 401, 421, 429 and 503.
+    """
+    caller: Caller = request.app.state.gate.caller(request, face)
+    return caller
 
 
-def needs(scope: str) -> Any:
+@dataclass(frozen=True)
+class Needs:
     """A dependency that gives the Caller, and refuses one without the scope (`admin` has them all)."""
 
-    def check(request: Request) -> Caller:
-        caller = caller_of(request)
-        if scope not in caller.scopes and "admin" not in caller.scopes:
-            raise Problem(
-                403, "forbidden", f"the key lacks the scope {scope}; it has {', '.join(sorted(caller.scopes))}"
-            )
+    scope: str
+    face: str = "rest"
+
+    async def __call__(self, request: Request) -> Caller:
+        """The Caller; raises the problem 403 and those of `caller_of`."""
+        if request.app.state.gate.waits(request, self.face):
+            caller = await run_sync(caller_of, request, self.face)
+        else:
+            caller = caller_of(request, self.face)
+        request.scope["state"].setdefault("needed", set()).add(self.scope)
+        if self.scope not in caller.scopes and "admin" not in caller.scopes:
+            having = ", ".join(sorted(caller.scopes)) or "none"
+            raise Problem(403, "forbidden", f"the key lacks the scope {self.scope}; it has {having}")
         return caller
 
-    return Depends(check)
+
+def needs(scope: str, face: str = "rest") -> Any:
+    """`Needs` as a default of a parameter or in an Annotated type."""
+    return Depends(Needs(scope, face))

@@ -12,6 +12,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from api.errors import Problem, invalid_field
+from api.security import Needs
 
 _WHOLE = re.compile(r"-?\d{1,30}", re.ASCII)
 
@@ -23,8 +24,11 @@ class StrictRoute(APIRoute):
         """The usual handler, behind these checks."""
         handle = super().get_route_handler()
         known = {parameter.alias for parameter in self.dependant.query_params}
+        doors = [found.call for found in self.dependant.dependencies if isinstance(found.call, Needs)]
 
         async def strictly(request: Request) -> Response:
+            for door in doors:  # before the body is read and anything in it is told to be wrong
+                await door(request)
             _check_query(request, known)
             return await handle(_StrictRequest(request.scope, request.receive))
 

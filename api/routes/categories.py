@@ -11,7 +11,8 @@ from fastapi import APIRouter, Request
 from starlette.convertors import Convertor, register_url_convertor
 
 from api.models import Category, CategoryDetail, CategoryPage, Sale
-from api.routes import Limit, Newest, Offset, page_of
+from api.routes import Limit, Newest, Offset, Reader, check_visible, page_of
+from api.security import Caller
 from api.service import history_frame
 from api.strict import StrictRoute
 
@@ -20,12 +21,15 @@ router = APIRouter(prefix="/v1/categories", tags=["categories"], route_class=Str
 LATEST = 12
 
 
-@router.get("", summary="All categories", responses={422: {}, 503: {}})
-def list_categories(request: Request, snapshot: Newest, limit: Limit = 100, offset: Offset = 0) -> CategoryPage:
-    """The categories of the store by name, a page at a time."""
+@router.get("", summary="All categories", responses={401: {}, 403: {}, 422: {}, 503: {}})
+def list_categories(
+    request: Request, snapshot: Newest, caller: Reader, limit: Limit = 100, offset: Offset = 0
+) -> CategoryPage:
+    """The categories of the store by name, a page at a time; those that the caller may see."""
     frame = snapshot.categories().sort_values("category")
+    frame = frame[frame["category"].map(caller.may_see)] if caller.categories is not None else frame
     rows = frame.iloc[offset : offset + limit].to_dict("records")
-    items = [Category(**_category(row)) for row in rows]
+    items = [Category(**_category(row, caller)) for row in rows]
     return CategoryPage(items=items, **page_of(request, len(frame), limit, offset))
 
 
@@ -44,10 +48,10 @@ class _Name(Convertor[str]):
 register_url_convertor("name", _Name())
 
 
-@router.get("/{category:name}", summary="One category", responses={404: {}, 422: {}, 503: {}})
-def get_category(category: str, snapshot: Newest) -> CategoryDetail:
+@router.get("/{category:name}", summary="One category", responses={401: {}, 403: {}, 404: {}, 422: {}, 503: {}})
+def get_category(category: str, snapshot: Newest, caller: Reader) -> CategoryDetail:
     """One category with its newest sales and its candidate signals. Its name is percent-encoded in the address."""
-    snapshot.category(category)  # refuses an unknown one, with near matches
+    check_visible(snapshot, category, caller)
     frame = snapshot.categories()
     row = frame[frame["category"] == category].to_dict("records")[0]
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
@@ -56,11 +60,12 @@ def get_category(category: str, snapshot: Newest) -> CategoryDetail:
         Sale(period=ds.date(), quantity=y, known_at=known_at.tz_localize("UTC"))
         for ds, y, known_at in history.tail(LATEST).itertuples(index=False)
     ]
-    return CategoryDetail(**_category(row), latest=latest, candidate_signals=snapshot.candidates(category))
+    return CategoryDetail(**_category(row, caller), latest=latest, candidate_signals=snapshot.candidates(category))
 
 
-def _category(row: dict[Any, Any]) -> dict[str, Any]:
+def _category(row: dict[Any, Any], caller: Caller) -> dict[str, Any]:
     values = {key: None if pd.isna(value) else value for key, value in row.items()}
+    values["parent"] = values["parent"] if caller.may_see(values["parent"]) else None
     return {
         **{
             name: values[name]
