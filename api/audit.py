@@ -34,7 +34,10 @@ def newest(settings: Settings, limit: int) -> list[Mapping[str, Any]]:
     """The newest rows, the newest first; `details` is decoded."""
     query = sa.select(audit).order_by(audit.c.number.desc()).limit(limit)
     with reading(engine_of(settings)) as connection:
-        return [{**row, "details": json.loads(row["details"])} for row in connection.execute(query).mappings()]
+        rows = connection.execute(query).mappings().all()
+    return [
+        {**{str(name): value for name, value in row.items()}, "details": json.loads(row["details"])} for row in rows
+    ]
 
 
 class Audit:

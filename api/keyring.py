@@ -78,8 +78,10 @@ class Keyring:
                 log.error("the keys cannot be read: %s", error.orig)
                 detail = "the operational database cannot be read, so nobody can be let in; try again"
                 raise Problem(503, "database-unavailable", detail, headers={"Retry-After": "5"}) from error
-            names = {key.name for key in keys}
-            self._siblings = {name: frozenset(key.id for key in keys if key.name == name) for name in names}
+            by_name: dict[str, list[str]] = {}
+            for key in keys:
+                by_name.setdefault(key.name, []).append(key.id)
+            self._siblings = {name: frozenset(ids) for name, ids in by_name.items()}
             self._keys = {key.id: key for key in keys}
             self._read_at = begun
 

@@ -110,8 +110,14 @@ def list_command(ctx: click.Context, as_json: bool) -> None:
         common.write_json(rows)
         return
     table = [
-        [row["id"], row["name"], row["state"], *(_minute(row[name]) for name in ("created", "expires", "last_used"))]
-        + [" ".join(row["scopes"]), "all" if row["categories"] is None else ", ".join(row["categories"])]
+        [
+            row["id"],
+            row["name"],
+            row["state"],
+            *(_minute(row[name]) for name in ("created", "expires", "last_used")),
+            " ".join(row["scopes"]),
+            "all" if row["categories"] is None else ", ".join(row["categories"]),
+        ]
         for row in rows
     ]
     head = ["id", "name", "state", "created", "expires", "last used", "scopes", "categories"]
@@ -132,8 +138,14 @@ def audit_command(ctx: click.Context, limit: int, as_json: bool) -> None:
         return
     head = ["moment", "key", "action", "subject", "status", "request"]
     table = [
-        [_minute(row["moment"]), row["key_id"] or "", row["action"], row["subject"]]
-        + [str(row["details"].get("status", "")), row["request_id"] or ""]
+        [
+            _minute(row["moment"]),
+            row["key_id"] or "",
+            row["action"],
+            row["subject"],
+            str(row["details"].get("status", "")),
+            row["request_id"] or "",
+        ]
         for row in rows
     ]
     common.write_table(head, table, left=len(head))
