@@ -25,6 +25,7 @@ from api.middleware import BodyLimit, RequestId
 from api.models import ProblemDetails
 from api.request_log import RequestLog
 from api.routes import categories, forecasts, health, jobs, signals, sources
+from api.security import document
 from api.settings import Settings
 from api.snapshots import Snapshots
 
@@ -109,7 +110,9 @@ def _document_problems(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            _rewrite_errors(generate())
+            schema = generate()
+            document(schema)
+            _rewrite_errors(schema)
         assert app.openapi_schema is not None
         return app.openapi_schema
 

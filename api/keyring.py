@@ -68,13 +68,15 @@ class Keyring:
         return self._siblings[key.name]
 
     def _refresh(self, age: float) -> None:
+        if time.monotonic() - self._read_at <= age:
+            return  # without the lock, which another may hold while it waits for the database
         with self._lock:
             if time.monotonic() - self._read_at <= age:
                 return
             begun = time.monotonic()
             try:
                 keys = all_keys(self._settings)
-            except sa.exc.OperationalError as error:
+            except sa.exc.DBAPIError as error:
                 log.error("the keys cannot be read: %s", error.orig)
                 detail = "the operational database cannot be read, so nobody can be let in; try again"
                 raise Problem(503, "database-unavailable", detail, headers={"Retry-After": "5"}) from error

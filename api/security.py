@@ -6,6 +6,7 @@ Scopes: forecast:read, forecast:write, data:read, data:write, jobs:read, jobs:wr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from anyio.to_thread import run_sync
@@ -73,6 +74,22 @@ class Needs:
             having = ", ".join(sorted(caller.scopes)) or "none"
             raise Problem(403, "forbidden", f"the key lacks the scope {self.scope}; it has {having}")
         return caller
+
+
+def document(schema: dict[str, Any]) -> None:
+    """Say in an OpenAPI document how to authenticate, and which problems may come of it; the probes ask nobody."""
+    schema["components"]["securitySchemes"] = {
+        "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "a key of `groundswell keys`"},
+        "Bearer": {"type": "http", "scheme": "bearer", "description": "an API key, or an access token of the issuer"},
+    }
+    schema["security"] = [{"ApiKey": []}, {"Bearer": []}]
+    for path, operations in schema["paths"].items():
+        for operation in operations.values():
+            if path.startswith("/health/"):
+                operation["security"] = []
+                continue
+            for status in (400, 401, 403, 421, 429, 503):
+                operation["responses"].setdefault(str(status), {"description": HTTPStatus(status).phrase})
 
 
 def needs(scope: str, face: str = "rest") -> Any:

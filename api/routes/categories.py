@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1/categories", tags=["categories"], route_class=Str
 LATEST = 12
 
 
-@router.get("", summary="All categories", responses={401: {}, 403: {}, 422: {}, 503: {}})
+@router.get("", summary="All categories", responses={422: {}, 503: {}})
 def list_categories(
     request: Request, snapshot: Newest, caller: Reader, limit: Limit = 100, offset: Offset = 0
 ) -> CategoryPage:
@@ -48,7 +48,7 @@ class _Name(Convertor[str]):
 register_url_convertor("name", _Name())
 
 
-@router.get("/{category:name}", summary="One category", responses={401: {}, 403: {}, 404: {}, 422: {}, 503: {}})
+@router.get("/{category:name}", summary="One category", responses={404: {}, 422: {}, 503: {}})
 def get_category(category: str, snapshot: Newest, caller: Reader) -> CategoryDetail:
     """One category with its newest sales and its candidate signals. Its name is percent-encoded in the address."""
     check_visible(snapshot, category, caller)

@@ -58,6 +58,6 @@ def get_forecast(
 ) -> Response:
     """The same answer that was given when it was issued."""
     issued = ledger.resolve(receipt)
-    if issued is None or not caller.may_see(issued.category):
+    if issued is None or not (caller.may_see(issued.category) or caller.owns(issued.key_id)):
         raise Problem(404, "unknown-receipt", f"no forecast has the receipt {receipt!r}")
     return Response(issued.answer, media_type="application/json")

@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1/signals", tags=["signals"], route_class=StrictRou
 Candidate = Annotated[str | None, Query(max_length=200, description="only the candidate signals of this category")]
 
 
-@router.get("", summary="All signals", responses={401: {}, 403: {}, 404: {}, 422: {}, 503: {}})
+@router.get("", summary="All signals", responses={404: {}, 422: {}, 503: {}})
 def list_signals(
     request: Request,
     snapshot: Newest,

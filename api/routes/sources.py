@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/sources", tags=["signals"], route_class=StrictRou
 @router.get(
     "",
     summary="Age and health of all sources",
-    responses={401: {}, 403: {}, 422: {}, 503: {}},
+    responses={422: {}, 503: {}},
     dependencies=[needs("data:read")],
 )
 def list_sources(settings: AppSettings) -> SourceList:

@@ -63,6 +63,18 @@ def test_a_route_without_a_scope_is_found(tmp_path: Path) -> None:
     assert unguarded(app) == OPEN | {"/v1/forgotten", "/v1/mounted"}
 
 
+def test_openapi_says_how_to_authenticate_and_what_comes_of_it(tmp_path: Path) -> None:
+    schema = create_app(Settings(home=tmp_path)).openapi()
+    assert schema["components"]["securitySchemes"].keys() == {"ApiKey", "Bearer"}
+    for path, methods in schema["paths"].items():
+        for operation in methods.values():
+            is_open = path.startswith("/health/")
+            assert operation.get("security", schema["security"]) == (
+                [] if is_open else [{"ApiKey": []}, {"Bearer": []}]
+            )
+            assert is_open or {"401", "403", "429"} <= operation["responses"].keys()
+
+
 @pytest.fixture
 def own(home: Path, tmp_path: Path) -> Settings:
     """Settings of a home of the test's own, with sales and without keys."""
@@ -217,6 +229,19 @@ def test_another_key_sees_neither_jobs_nor_forecasts_but_the_successor_does(own:
     assert client.get(f"/v1/jobs/{job}", headers={"X-API-Key": other}).status_code == 404
     assert client.delete(f"/v1/jobs/{job}", headers={"X-API-Key": other}).status_code == 404
     assert client.get(f"/v1/jobs/{job}", headers={"X-API-Key": new}).status_code == 202
+
+
+def test_a_forecast_without_a_category_is_fetched_by_who_asked_for_it(own: Settings) -> None:
+    _, one = create(own, "one", ["forecast:read", "forecast:write"], [CATEGORIES[0]])
+    _, two = create(own, "two", ["forecast:read"], [CATEGORIES[0]])
+    client = client_over(own)
+    history = {"start": "2024-01-01", "frequency": "MS", "values": [1.0, 2.0, 3.0] * 8}
+    body = {"history": history, "horizon": 1, "engine": "seasonal_naive"}
+    answer = client.post("/v1/forecasts", json=body, headers={"X-API-Key": one})
+    assert answer.status_code == 200, answer.text
+    receipt = answer.json()["receipt"]
+    assert client.get(f"/v1/forecasts/{receipt}", headers={"X-API-Key": one}).status_code == 200
+    assert client.get(f"/v1/forecasts/{receipt}", headers={"X-API-Key": two}).status_code == 404
 
 
 def test_the_ledger_names_the_key(own: Settings) -> None:

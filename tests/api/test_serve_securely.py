@@ -28,6 +28,7 @@ from api.settings import Settings
 from tests.api.stores import fill, last_week
 from tests.api.test_serve import MAIN, free_port, wait_for
 
+OPERATION = "create_forecast_v1_forecasts_post"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -151,10 +152,17 @@ def test_a_foreign_name_is_refused_while_nobody_is_asked(tmp_path: Path) -> None
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 def test_the_documentation_page_works_under_its_policy(tmp_path: Path) -> None:
     with serving(tmp_path) as address:
-        command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", f"{address}/docs"]
+        command = [
+            str(CHROMIUM),
+            *FLAGS,
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"{address}/docs#/forecasts/{OPERATION}",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
     assert "Forecast one category" in done.stdout
-    assert "CONSOLE" not in done.stderr
+    assert "Try it out" in done.stdout  # the operation is unfolded, with its example
+    remarks = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    assert [line for line in remarks if "escaping deep link whitespace" not in line] == []
 
 
 def test_an_open_api_listens_on_this_machine_alone(tmp_path: Path) -> None:
