@@ -25,6 +25,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from api.headers import DEFAULTS
+from api.request_log import address_of
 from forecast import ForecastError
 from signals.store import StoreDamaged, StoreEmpty, UnknownCategory, VersionNotPublished
 
@@ -176,7 +177,7 @@ async def _store_damaged(request: Request, error: Exception) -> Response:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     request_id = request.scope["state"].get("request_id", "")
-    log.error("request %s failed: %s %s: %r", request_id, request.method, request.url.path, error)
+    log.error("request %s failed: %s %s: %r", request_id, request.method, address_of(request.scope), error)
     detail = f"an unexpected error; the log of the service has the cause under request id {request_id}"
     headers = DEFAULTS | {"X-Request-ID": request_id}  # the answer to a defect passes no middleware of ours
     return problem_response(request, 500, "internal-error", detail, headers)
