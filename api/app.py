@@ -24,7 +24,7 @@ from api.ledger import Ledger
 from api.middleware import BodyLimit, RequestId
 from api.models import ProblemDetails
 from api.request_log import RequestLog
-from api.routes import categories, forecasts, health, jobs, signals, sources
+from api.routes import categories, forecasts, health, jobs, power_platform, runs, signals, sources, webhooks
 from api.security import document
 from api.settings import Settings
 from api.snapshots import Snapshots
@@ -67,7 +67,7 @@ def create_app(settings: Settings, anonymous_hosts: Collection[str] | None = Non
     app.add_middleware(RequestLog)
     app.add_middleware(RequestId)
     errors.install(app)
-    for noun in (forecasts, categories, signals, sources, jobs, health):
+    for noun in (forecasts, categories, signals, sources, jobs, health, runs, webhooks, power_platform):
         app.include_router(noun.router)
     _add_docs(app)
     _document_problems(app)

@@ -66,7 +66,7 @@ class Audit:
                 connection,
                 f"{scope['method']} {getattr(scope.get('route'), 'path_format', scope['path'])}",
                 scope["path"],
-                key_id=None if caller is None else caller.key_id,
+                key_id=None if caller is None else caller.credential,
                 request_id=state.get("request_id"),
                 status=status,
             )

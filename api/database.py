@@ -30,6 +30,7 @@ issued = sa.Table(
     sa.Column("folded", sa.Boolean, nullable=False, default=False),  # its rows lie in the tables that OData reads
     sa.Index("issued_of_category", "category", "receipt"),
     sa.Index("issued_to_fold", "folded", "receipt"),
+    sa.Index("issued_of_run", "run", "category"),
 )
 
 job = sa.Table(

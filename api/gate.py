@@ -78,9 +78,9 @@ class Gate:
             key = self._keys.find(given)
             if key is None:
                 raise CredentialsError("the API key is wrong, has expired or was revoked")
-            return Caller(key.id, key.scopes, key.categories, self._keys.siblings(key))
+            return Caller(self._keys.owner(key), key.scopes, key.categories, key.id)
         token = self._tokens.check(given)
-        return Caller(token.key_id, token.scopes)
+        return Caller(token.key_id, token.scopes, None, token.key_id)
 
     def _check_anonymous(self, request: Request, face: str) -> None:
         hosts = self._anonymous_hosts

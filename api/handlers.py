@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import orjson
 
-from api.errors import known_problem, problem_body
-from api.ledger import Issued
+from api.deliveries import Delivering
+from api.making import made, receipt_of
 from api.models import ForecastRequest
-from api.receipts import receipt_at
+from api.runs import ForecastRun
 from api.worker import Handler, JobFailed, Made, Work
 
 
@@ -35,25 +33,4 @@ class OneForecast:
         return Made(issued.answer)
 
 
-def made(work: Work, body: ForecastRequest, number: int) -> Issued | bytes:
-    """The forecast number `number` of a job, or the problem detail that says why there is none.
-
-    Made again after a kill it has the same receipt, and the ledger keeps the first.
-    """
-    receipt, job = receipt_of(work, number), work.job
-    try:
-        return work.forecaster.make(body, face="job", key_id=job.key_id, run=job.job, receipt=receipt)
-    except Exception as error:
-        problem = known_problem(error)
-        if problem is None:
-            raise
-        return problem_body(problem.status_code, problem.code, str(problem.detail), problem.members)
-
-
-def receipt_of(work: Work, number: int) -> str:
-    """The receipt of a job's forecast of that number, the same at every try."""
-    digest = hashlib.sha256(f"{work.job.job}/{number}".encode()).digest()
-    return receipt_at(work.job.accepted, int.from_bytes(digest[:10]))
-
-
-HANDLERS: dict[str, Handler] = {"forecast": OneForecast()}
+HANDLERS: dict[str, Handler] = {"forecast": OneForecast(), "run": ForecastRun(), "webhook": Delivering()}

@@ -14,13 +14,14 @@ from typing import Literal
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, EnqueueOptions
 
-from api.database import database_url, engine_of, job, now, reading, writing
+from api.database import engine_of, job, now, reading, writing
 from api.settings import Settings
 
 APPLICATION = "groundswell"
 # Of the workflow's shape: a worker takes up only what has its own. Raise it when the shape changes, not for a release.
 WORKFLOW_VERSION = "1"
 QUEUE = "jobs"
+DELIVERIES = "deliveries"  # of its own: a receiver that is slow holds up no forecasts
 WORKFLOW = "run_job"
 
 State = Literal["pending", "running", "succeeded", "failed", "cancelled"]
@@ -61,19 +62,31 @@ class Jobs:
     def _engine(self) -> sa.Engine:
         return engine_of(self._settings)
 
-    def accept(self, kind: str, request: bytes, *, key_id: str | None = None, total: int = 1, name: str = "") -> str:
+    def accept(
+        self,
+        kind: str,
+        request: bytes,
+        *,
+        key_id: str | None = None,
+        total: int = 1,
+        name: str = "",
+        delay_seconds: float = 0.0,
+        queue: str = QUEUE,
+    ) -> str:
         """Accept a job; it will be done once this returns. Its id; the same `name` again gives the same job.
 
-        `total` is in how many parts progress is told.
+        `total` is in how many parts progress is told; it begins `delay_seconds` from now at the earliest.
         """
         number = str(uuid.uuid5(uuid.NAMESPACE_OID, name) if name else uuid.uuid4())
         options: EnqueueOptions = {
             "workflow_name": WORKFLOW,
-            "queue_name": QUEUE,
+            "queue_name": queue,
             "workflow_id": number,
             "app_version": WORKFLOW_VERSION,
             "application_name": APPLICATION,
         }
+        if delay_seconds:
+            options["delay_seconds"] = delay_seconds
         dbos = self._dbos()
         with writing(self._engine) as connection:
             if connection.execute(sa.select(job.c.job).where(job.c.job == number)).first():
@@ -101,7 +114,7 @@ class Jobs:
 
     def _dbos(self) -> DBOSClient:
         if self._client is None:
-            url = database_url(self._settings)
+            url = str(self._engine.url.render_as_string(hide_password=False))
             DBOS.migrate(url)  # the worker may not have come to it yet
             self._client = DBOSClient(system_database_url=url, application_name=APPLICATION, lazy=True)
         return self._client

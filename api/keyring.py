@@ -33,7 +33,7 @@ class Keyring:
         self._settings = settings
         self._lock = threading.Lock()
         self._keys: Mapping[str, Key] = {}
-        self._siblings: Mapping[str, frozenset[str]] = {}
+        self._owners: Mapping[str, str] = {}
         self._read_at = float("-inf")
         self._uses = _Uses(settings)
 
@@ -63,9 +63,9 @@ class Keyring:
         self._uses.note(key.id)
         return key
 
-    def siblings(self, key: Key) -> frozenset[str]:
-        """The ids of the keys of the same name: what the old one was given, the new one may fetch."""
-        return self._siblings[key.name]
+    def owner(self, key: Key) -> str:
+        """The id of the first key of the same name: jobs and forecasts are its, so that a rotation changes nothing."""
+        return self._owners[key.name]
 
     def _refresh(self, age: float) -> None:
         if time.monotonic() - self._read_at <= age:
@@ -80,10 +80,7 @@ class Keyring:
                 log.error("the keys cannot be read: %s", error.orig)
                 detail = "the operational database cannot be read, so nobody can be let in; try again"
                 raise Problem(503, "database-unavailable", detail, headers={"Retry-After": "5"}) from error
-            by_name: dict[str, list[str]] = {}
-            for key in keys:
-                by_name.setdefault(key.name, []).append(key.id)
-            self._siblings = {name: frozenset(ids) for name, ids in by_name.items()}
+            self._owners = {key.name: key.id for key in keys}  # the oldest comes last
             self._keys = {key.id: key for key in keys}
             self._read_at = begun
 

@@ -37,9 +37,9 @@ def _pull_due(home: Path, stop: threading.Event) -> str:
         for result in pull_due_sales(home):
             log.info("sales %s: %s", result.name, result.status)
         for outcome in pull_signals(home, Options(due=True, stop=stop)):
-            if outcome.status != "fresh":
+            if outcome.status not in ("fresh", "busy"):
                 level = logging.INFO if outcome.is_good else logging.WARNING
-                log.log(level, "pull %s: %s, %d new values %s", outcome.connector, outcome.status, outcome.inserted,
+                log.log(level, "pull %s: %s, %d new values; %s", outcome.connector, outcome.status, outcome.inserted,
                         outcome.message)  # fmt: skip
     except (ConfigError, DiskFull, StoreDamaged) as error:
         return str(error)

@@ -48,7 +48,7 @@ class RequestLog:
 def _write(scope: Scope, status: int, size: int, seconds: float) -> None:
     state = scope["state"]
     caller = state.get("caller")
-    who = "-" if caller is None or caller.key_id is None else caller.key_id
+    who = "-" if caller is None or caller.credential is None else caller.credential
     log.info(
         "request %s %s %s %d %.1f ms key=%s %d bytes",
         state["request_id"], scope["method"], address_of(scope), status, seconds * 1000, who, size,

@@ -19,15 +19,16 @@ SCOPES = ("forecast:read", "forecast:write", "data:read", "data:write", "jobs:re
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls. key_id: what the ledger and the audit name; categories: those that they may see, None: all.
+    """Who calls. categories: those that they may see, None: all.
 
-    siblings: the keys of the same name, so that what was given to a key can be fetched with its successor.
+    key_id: what jobs, ledger and whatever else is theirs name; it stays when a key is rotated, for it is the id of the
+    first key of that name. credential: the key or the subject of the token itself, for log and audit.
     """
 
     key_id: str | None = None
     scopes: frozenset[str] = frozenset(SCOPES)
     categories: frozenset[str] | None = None
-    siblings: frozenset[str] = frozenset()
+    credential: str | None = None
 
     def may_see(self, category: str | None) -> bool:
         """Whether a category of the store, or a forecast of it, is theirs to see."""
@@ -39,8 +40,8 @@ class Caller:
             raise Problem(403, "forbidden", f"the key may not see the category {category!r}")
 
     def owns(self, key_id: str | None) -> bool:
-        """Whether what was given to this key is theirs."""
-        return key_id == self.key_id or key_id in self.siblings or "admin" in self.scopes
+        """Whether what names this key is theirs."""
+        return key_id == self.key_id or "admin" in self.scopes
 
 
 ANYBODY = Caller()

@@ -98,6 +98,11 @@ class Settings(BaseSettings):
     max_nowcast_days: int = Field(
         92, ge=0, le=120, description="longest gap between last sales and now that an API forecast fills"
     )
+    webhook_targets: Literal["public", "private"] = Field(
+        "public",
+        description="where webhooks may go; public: https to public addresses; private: also into the own network, and "
+        "http to this machine",
+    )
     tls_cert: str = Field(
         "",
         description="certificate (chain) that `serve` shows, in PEM; with tls_key: HTTPS",

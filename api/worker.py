@@ -6,15 +6,16 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import sqlalchemy as sa
 from dbos import DBOS, StepOptions
+from dbos import error as dbos_error
 
-from api.database import database_url, engine_of, job, now, writing
+from api.database import engine_of, job, now, writing
 from api.errors import problem_body
 from api.forecasting import Forecaster
-from api.jobs import APPLICATION, QUEUE, WORKFLOW, WORKFLOW_VERSION, Job, Jobs
+from api.jobs import APPLICATION, DELIVERIES, QUEUE, WORKFLOW, WORKFLOW_VERSION, Job, Jobs
 from api.ledger import Ledger
 from api.settings import Settings
 from api.snapshots import Snapshots
@@ -23,6 +24,7 @@ log = logging.getLogger("groundswell")
 
 POLL_SECONDS = 0.1  # DBOS starts at most one free slot's worth of jobs at each poll
 AT_ONCE = 2
+DELIVERIES_AT_ONCE = 8  # they mostly wait
 TRIES = 3
 
 
@@ -67,6 +69,14 @@ class Handler(Protocol):
         """Once all parts are done; raises JobFailed."""
 
 
+@runtime_checkable
+class Listener(Protocol):
+    """A handler that has something to do once its job is over, done or failed; not after it was cancelled."""
+
+    def ended(self, work: Work) -> None:
+        """May run twice, as the others."""
+
+
 class Worker:
     """Does the jobs of a home until `stop`; at most one of its `executor` name runs at a time."""
 
@@ -81,7 +91,7 @@ class Worker:
         DBOS(
             config={
                 "name": APPLICATION,
-                "system_database_url": database_url(self._settings),
+                "system_database_url": self._engine.url.render_as_string(hide_password=False),
                 "application_version": WORKFLOW_VERSION,
                 "executor_id": self._executor,
                 "run_migrations": True,
@@ -89,11 +99,12 @@ class Worker:
             }
         )
         self._register()
-        DBOS.listen_queues([QUEUE])
+        DBOS.listen_queues([QUEUE, DELIVERIES])
         DBOS.launch()
-        DBOS.register_queue(
-            QUEUE, worker_concurrency=AT_ONCE, polling_interval_sec=POLL_SECONDS, on_conflict="always_update"
-        )
+        for queue, at_once in ((QUEUE, AT_ONCE), (DELIVERIES, DELIVERIES_AT_ONCE)):
+            DBOS.register_queue(
+                queue, worker_concurrency=at_once, polling_interval_sec=POLL_SECONDS, on_conflict="always_update"
+            )
         ready()
         stop.wait()
         DBOS.destroy(workflow_completion_timeout_sec=self._settings.shutdown_seconds)
@@ -107,10 +118,12 @@ class Worker:
                 DBOS.run_step(_step("finish"), self.finish, number)
             except JobFailed as failure:
                 self._end(number, "failed", error=failure.error)
-            except Exception as error:
-                log.exception("job %s failed", number)
+            except Exception as failure:
+                error = failure.errors[-1] if isinstance(failure, dbos_error.DBOSMaxStepRetriesExceeded) else failure
+                log.error("job %s failed", number, exc_info=error)
                 detail = f"an unexpected error ({type(error).__name__}); the log of the service has the cause"
                 self._end(number, "failed", error=problem_body(500, "internal-error", detail, {}))
+            DBOS.run_step(_step("ended"), self.ended, number)
 
     def parts(self, number: str) -> int:
         """Begin a job; in how many parts it is done."""
@@ -131,6 +144,13 @@ class Worker:
         work = self._work(number)
         made = self._handlers[work.job.kind].finish(work)
         self._end(number, "succeeded", result=made.body, media_type=made.media_type)
+
+    def ended(self, number: str) -> None:
+        """Tell the handler that its job is over, where it wants to know."""
+        work = self._work(number)
+        handler = self._handlers.get(work.job.kind)
+        if isinstance(handler, Listener):
+            handler.ended(work)
 
     def _work(self, number: str) -> Work:
         found = self._jobs.status(number)

@@ -113,7 +113,7 @@ def portal() -> None:
     entry = SocrataEntry.model_validate({"preset": "new_york_mta"})
     signals = tuple(connector.signals(entry))
     since = dict.fromkeys([one.signal for one in signals], datetime(2024, 1, 1))
-    pull = next(iter(connector.plan(Task(entry, signals, since, datetime(2025, 1, 1)))))
+    pull = next(iter(connector.plan(Task(entry, signals, since, datetime(2025, 1, 1), datetime(2024, 1, 1)))))
     rows = [
         {
             "gs_day": f"{date(2024, 1, 1) + timedelta(day)}T00:00:00.000",
@@ -136,7 +136,7 @@ def page() -> None:
     rows = "".join(f"<tr><td>{day:%-m/%-d/%Y}</td><td>2,854,118</td></tr>" for day in days)
     body = f"<table><tr><th>Date</th><th>Numbers</th></tr>{rows}</table>".encode()
     signals = tuple(connector.signals(Tsa.entry_type()))
-    task = Task(Tsa.entry_type(), signals, {signals[0].signal: datetime(2024, 1, 1)}, NOW)
+    task = Task(Tsa.entry_type(), signals, {signals[0].signal: datetime(2024, 1, 1)}, NOW, datetime(2024, 1, 1))
     pull = next(iter(connector.plan(task)))
     read: Callable[[], Observations] = lambda: connector.parse(pull, [answer(pull.requests[0], body)])  # noqa: E731
     timed("tsa, a year", len(body), len(days), lambda: len(read().frame))

@@ -58,6 +58,7 @@ class SignalRows:
     known_at: np.ndarray | None
     future_known: bool
     total: bool
+    first: np.ndarray | None = None  # when the first version of each span became known, where that is not `known_at`
 
     @cached_property
     def revised(self) -> bool:
@@ -73,14 +74,17 @@ class SignalRows:
         if moment is not None and (self.known_at is not None or not self.future_known):
             rows = rows._where((self.end if self.known_at is None else self.known_at) <= np.datetime64(moment, "us"))
         if rows.revised:
-            rows = rows._where(np.append(rows.start[1:] != rows.start[:-1], True))
+            other = rows.start[1:] != rows.start[:-1]
+            first = None if rows.known_at is None else rows.known_at[np.append(True, other)]
+            rows = replace(rows._where(np.append(other, True)), first=first)
         return rows._where(np.isfinite(rows.value))
 
     def _where(self, keep: np.ndarray) -> SignalRows:
         if keep.all():
             return self
-        known = None if self.known_at is None else self.known_at[keep]
-        return replace(self, start=self.start[keep], end=self.end[keep], value=self.value[keep], known_at=known)
+        known, first = (None if moments is None else moments[keep] for moments in (self.known_at, self.first))
+        cut = {"start": self.start[keep], "end": self.end[keep], "value": self.value[keep]}
+        return replace(self, **cut, known_at=known, first=first)
 
 
 def read(signals: pd.DataFrame | None, as_of: pd.Timestamp | None = None) -> list[SignalRows]:
@@ -241,12 +245,15 @@ def _edge(x: FloatArray) -> int:
 
 
 def _hold(rows: SignalRows, ends: Days, now: np.datetime64) -> FloatArray:
-    """Coarser than the series: each period has the newest value known by its end; a future-known one its own."""
-    since = rows.end
+    """Coarser than the series: each period has the newest value known by its end; a future-known one its own.
+
+    A revised value is held from when its first version was known: a revision says more of then, not of now.
+    """
+    since, known = rows.end, rows.known_at if rows.first is None else rows.first
     if rows.future_known:
         since = rows.start + _DAY
-    elif rows.known_at is not None:
-        since = np.maximum(rows.end, rows.known_at.astype("datetime64[D]"))
+    elif known is not None:
+        since = np.maximum(rows.end, known.astype("datetime64[D]"))
     since = np.maximum.accumulate(since)
     at = np.searchsorted(since, ends, side="right") - 1
     x = np.where(at >= 0, rows.value[np.maximum(at, 0)], np.nan)

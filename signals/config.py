@@ -87,7 +87,8 @@ def connector_type(name: str, where: str = FILE) -> type[AnyConnector]:
     if name not in _points():
         near = difflib.get_close_matches(name, _points(), n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        raise ConfigError("connector", name, f"one of {', '.join(connector_names())}{hint}", where)
+        names = ", ".join(connector_names())
+        raise ConfigError("connector", name, f"one of {names}{hint}, or another once its package is installed", where)
     try:
         kind: type[AnyConnector] = _points()[name].load()
     except Exception as error:
@@ -232,7 +233,8 @@ def _validated(model: type[M], values: Mapping[str, Any], where: str) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        found = error.errors()
+        first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])  # the cause of the others
         key, kind, value = ".".join(map(str, first["loc"])) or "table", first["type"], first["input"]
         if kind == "extra_forbidden":
             near = difflib.get_close_matches(key, model.model_fields, n=1)

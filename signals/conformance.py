@@ -48,7 +48,7 @@ def task_of(connector: AnyConnector, entry: Any, now: datetime = NOW, since: dat
     """A first pull of an entry, or one from `since` on."""
     signals = tuple(connector.signals(entry))
     begin = now - connector.policy.history if since is None else since
-    return Task(entry, signals, {signal.signal: begin for signal in signals}, now)
+    return Task(entry, signals, {signal.signal: begin for signal in signals}, now, begin)
 
 
 def _has_a_name_and_says_what_it_is(kind: Kind, _: Example) -> None:

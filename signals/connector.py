@@ -211,6 +211,7 @@ class Task:
     signals: tuple[Signal, ...]
     since: Mapping[str, datetime]  # by signal: read from here, its cursor less the overlap, or where its history begins
     now: datetime  # UTC without a zone
+    begin: datetime  # where the entry's history begins, for sources that are read whole each time
 
     @property
     def earliest(self) -> datetime:

@@ -55,6 +55,7 @@ class Landing:
         self._write(sha, payload.body)
         seconds = pull.recall.total_seconds()
         pulled = {"through": str(pull.through), "context": dict(pull.context), "recall": seconds}
+        pulled["planned"] = len(pull.requests)  # the others were asked for by next_page
         facts = {
             "request": json.dumps({"asked": json.loads(self._asked(payload.request)), "pull": pulled}),
             "fingerprint": self.fingerprint(payload.request),

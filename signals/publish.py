@@ -38,10 +38,15 @@ CREATE OR REPLACE TABLE snap.category_summary AS
         FROM snap.sales GROUP BY category, "start")
     WHERE quantity IS NOT NULL GROUP BY category ORDER BY category;
 CREATE OR REPLACE TABLE snap.signal_summary AS
+    WITH windowed AS (
+        SELECT signal, max("window") AS newest FROM snap.observation SEMI JOIN (
+            SELECT signal FROM snap.signal GROUP BY signal HAVING arg_max(scale, recorded) = 'window') USING (signal)
+        GROUP BY signal)
     SELECT signal, min("start") AS first, max("start") AS last, count(DISTINCT "start") AS observations,
            max(known_at) AS last_known_at FROM (
         SELECT signal, "start", arg_max_null(value, rowid) AS value, max(known_at) AS known_at
-        FROM snap.observation GROUP BY signal, "window", "start")
+        FROM snap.observation LEFT JOIN windowed USING (signal) WHERE newest IS NULL OR "window" = newest
+        GROUP BY signal, "window", "start")
     WHERE value IS NOT NULL GROUP BY signal ORDER BY signal;
 """
 

@@ -105,9 +105,9 @@ class _Rereader:
         try:
             return self._batch(group, *found)
         except (Drift, PayloadLost) as error:
-            if any(one.state == "stored" for one in group):
-                self.doubtful.update(names)
-            self._fail([one.id for one in group], str(error))
+            stored = any(one.state == "stored" for one in group)
+            self.doubtful.update(names if stored else ())
+            self._fail([] if stored else [one.id for one in group], str(error))  # what is stored stays so
             return None
 
     def _wanting(self, names: set[str]) -> Iterator[tuple[Wanted, list[Signal]]]:
@@ -118,9 +118,9 @@ class _Rereader:
                 yield wanted, signals
 
     def _batch(self, group: list[Landed], wanted: Wanted, signals: list[Signal]) -> Batch:
-        pull = _pull_of(group[0], signals)
-        earlier, fetched = self._earlier(group, pull.recall), group[-1].fetched_at
         payloads = [self.landing.read(one) for one in group]
+        pull = _pull_of(group[0], signals, payloads)
+        earlier, fetched = self._earlier(group, pull.recall), group[-1].fetched_at
         with slips("reading the answer"):
             if self.connector.next_page(pull, payloads) is not None:
                 raise Drift("a later page of the pull was never fetched")
@@ -155,11 +155,12 @@ class _Rereader:
         return replace(found, frame=frame.assign(known_at=given.mask(late & given.isna(), pd.Timestamp(fetched))))
 
 
-def _pull_of(landed: Landed, signals: list[Signal]) -> Pull:
-    """The pull that a payload answers, as far as it is known afterwards."""
+def _pull_of(landed: Landed, signals: list[Signal], payloads: Sequence[Payload]) -> Pull:
+    """The pull that payloads answer, of which the first ones were planned; its secrets are not known any more."""
     said = json.loads(landed.request)["pull"]
     through, recall = datetime.fromisoformat(said["through"]), timedelta(seconds=said["recall"])
-    return Pull(tuple(one.signal for one in signals), (), through, said["context"], recall)
+    requests = tuple(payload.request for payload in payloads[: said["planned"]])
+    return Pull(tuple(one.signal for one in signals), requests, through, said["context"], recall)
 
 
 def _sha(payloads: Sequence[Payload]) -> str:

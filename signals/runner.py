@@ -46,7 +46,10 @@ class SourceBusy(RuntimeError):  # noqa: N818 - named for what happened, as its 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one entry. status: done, fresh (not due yet), off, failed, drifted, stopped or waiting."""
+    """What became of one entry.
+
+    status: done, fresh (not due yet), off, failed, drifted, stopped, waiting or busy (another process pulls it).
+    """
 
     connector: str
     where: str
@@ -149,6 +152,8 @@ class _Runner:
         transport = self._make_transport(connector, self._state, redactor, self._options.stop.wait)
         source = _Source(connector, transport, Landing(self._home, self._state, connector, redactor), redactor)
         try:
+            if all(self._is_fresh(job.wanted) for job in jobs):
+                return [Outcome(name, job.wanted.where, "fresh") for job in jobs]
             with only_one(self._home, name):
                 source.landing.tidy()
                 for job in jobs:
@@ -158,7 +163,7 @@ class _Runner:
                     self._work(job, source)
                 return [self._settle(job) for job in jobs]
         except SourceBusy as busy:
-            return [Outcome(name, job.wanted.where, "failed", str(busy)) for job in jobs]
+            return [Outcome(name, job.wanted.where, "busy", str(busy)) for job in jobs]
         finally:
             transport.close()
 
@@ -167,8 +172,7 @@ class _Runner:
         if not wanted.allowed:
             job.fail("off", f"set accept_terms = true in [connectors.{wanted.connector.name}] to agree to its terms")
             return
-        last = self._state.entry(wanted.key).attempted
-        if self._options.due and last is not None and timedelta(0) <= self._now - last < wanted.every:
+        if self._is_fresh(wanted):
             job.fail("fresh", f"pulled less than {wanted.every} ago")
             return
         try:
@@ -180,9 +184,16 @@ class _Runner:
         job.since = {signal.signal: self._since(wanted, signal) for signal in job.signals}
         try:
             with slips("planning", ConfigError):
-                job.pulls = tuple(wanted.connector.plan(Task(wanted.entry, job.signals, job.since, self._now)))
+                begin = wanted.start or self._now - wanted.connector.policy.history
+                task = Task(wanted.entry, job.signals, job.since, self._now, begin)
+                job.pulls = tuple(wanted.connector.plan(task))
         except (Drift, ConfigError) as error:
             job.fail("failed", self._config.redactor.text(str(error)))
+
+    def _is_fresh(self, wanted: Wanted) -> bool:
+        """Whether only what is due is pulled, and this is not."""
+        last = self._state.entry(wanted.key).attempted
+        return self._options.due and last is not None and timedelta(0) <= self._now - last < wanted.every
 
     def _check_categories(self, wanted: Wanted) -> None:
         for category in wanted.categories:

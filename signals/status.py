@@ -81,9 +81,11 @@ def _status(
     done = [one.succeeded for one in fared if one.succeeded is not None]
     facts: dict[str, Any] = {
         "closed_until": moment_at(closed) if closed > time.time() else None,
-        "succeeded": min(done) if len(done) == len(fared) and done else None,
+        "succeeded": min(done) if done else None,
     }
     found, message = _judged(wanted, facts, errors, late=_is_late(wanted, ends, now))
+    if found in ("ok", "late") and (new := len(fared) - len(done)):
+        message = "; ".join([*([message] if message else []), f"{new} of {len(fared)} entries not pulled yet"])
     return SourceStatus(
         name, connector.about.title, found, message, len(wanted), len(signals), last,
         None if last is None else round((now - last) / timedelta(days=1), 2),

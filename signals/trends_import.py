@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time
 from itertools import product
 from pathlib import Path
 
@@ -54,29 +54,23 @@ def prepare_google_trends(
     categories: which the signals may serve; * means every one.
     region: world, or a code such as US or US-NY; needed where the header names no place, and for names of places that
         are not known in English: these are otherwise kept as they are written.
-    known_at: when the file was exported, UTC; now if not given. Periods that were not over then are left out, and the
-        file is one window of that moment.
+    known_at: when the file was exported, UTC; the end of its last period if not given, for what is newer in the store
+        must stay. Periods that were not over then are left out, and the file is one window of that moment.
 
     Raises ImportRefused: a file of another kind (a map, related queries), damaged, or without a regular step.
     """
-    moment = utc_now(now)
-    exported = moment if known_at is None else utc_now(known_at)
-    if exported > moment:
-        raise ImportRefused(
-            f"exported at {exported:%Y-%m-%d %H:%M} UTC, which lies in the future",
-            value=f"{exported:%Y-%m-%d %H:%M}", remedy="Give the moment at which the file was downloaded",
-        )  # fmt: skip
     steps = Steps(progress, 2)
     steps.next("reading the file")
     export = read_export(Path(file))
     steps.next("forming the batch")
     grid = _grid(export)
+    exported = _exported(grid, known_at, utc_now(now))
     names = _names(export, grid.cadence, region)
     _refuse_conflict(names, grid.cadence, known_signals or {})
     frame, dropped = _frame(grid, list(names), exported)
     batch = _batch(frame, names, grid.cadence, sorted(set(categories)))
     steps.next("done")
-    notes = _notes(export, grid, names, frame, dropped, known_at is not None)
+    notes = _notes(export, grid, names, frame, dropped, None if known_at is not None else exported)
     return Prepared(batch, {"date": export.date, "value": ", ".join(c.name for c in export.columns)}, notes, len(frame))
 
 
@@ -89,6 +83,19 @@ class _Grid:
     values: Array
     cadence: str
     note: str = ""
+
+
+def _exported(grid: _Grid, known_at: datetime | None, now: datetime) -> datetime:
+    if known_at is None:
+        ends = grid.end[grid.end <= np.datetime64(now.date(), "D")]
+        return now if not len(ends) else datetime.combine(ends[-1].item(), time(), UTC)
+    exported = utc_now(known_at)
+    if exported > now:
+        raise ImportRefused(
+            f"exported at {exported:%Y-%m-%d %H:%M} UTC, which lies in the future",
+            value=f"{exported:%Y-%m-%d %H:%M}", remedy="Give the moment at which the file was downloaded",
+        )  # fmt: skip
+    return exported
 
 
 def _grid(export: Export) -> _Grid:
@@ -210,7 +217,12 @@ def _batch(
 
 
 def _notes(
-    export: Export, grid: _Grid, names: Mapping[str, tuple[str, str]], frame: pd.DataFrame, dropped: int, told: bool
+    export: Export,
+    grid: _Grid,
+    names: Mapping[str, tuple[str, str]],
+    frame: pd.DataFrame,
+    dropped: int,
+    taken: datetime | None,
 ) -> list[str]:
     first, last = frame["start"].min(), frame["end"].max() - pd.Timedelta(days=1)
     notes = [
@@ -223,10 +235,10 @@ def _notes(
         notes.append(f"{counted(export.low, 'value')} written as <1 taken as 0.5.")
     if dropped:
         notes.append(f"{counted(dropped, 'period')} not over when the file was exported left out.")
-    elif not told:
+    if taken is not None:
         notes.append(
-            f"If the file was exported before {last + pd.Timedelta(days=1):%Y-%m-%d}, its last row is a part only: say "
-            "when it was exported (known at)."
+            f"Taken as exported on {taken:%Y-%m-%d}, where its last period ends; a newer window in the store stays in "
+            "use. If it was exported before, its last row is a part only: say when (known at)."
         )
     strange = sorted({place for _, place in names.values() if not re.fullmatch(PLACE, place)})
     if strange:

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,24 +150,28 @@ def status_command(ctx: click.Context, as_json: bool) -> None:
 @signals_group.command("suggest")
 @click.argument("category")
 @click.option("--connector", "connectors", multiple=True, help="Only of this connector; may be given several times.")
+@click.option("--country", help="Where it is sold, such as US; default: the category's calendar.")
 @click.option("--add", is_flag=True, help="Add them to groundswell.toml.")
 @common.as_json
 @click.pass_context
 def suggest_command(
-    ctx: click.Context, /, category: str, connectors: tuple[str, ...], add: bool, as_json: bool
-) -> None:  # fmt: skip
+    ctx: click.Context, /, category: str, connectors: tuple[str, ...], country: str | None, add: bool, as_json: bool
+) -> None:
     """Propose signals that may serve CATEGORY, from its name, as tables for groundswell.toml."""
     from signals.suggest import as_toml, suggest
 
     home = common.settings_of(ctx).home
-    entries = suggest(home, common.open_newest(ctx).category(category), connectors)
+    record = common.open_newest(ctx).category(category)
+    record = replace(record, calendar=(country or record.calendar or "").upper() or None)
+    entries = suggest(home, record, connectors)
     if as_json:
         common.write_json(entries)
     elif entries:
         click.echo(as_toml(entries), nl=False)
         common.note("\nThey are guesses from the name: read them, mend them, leave out what does not fit.")
     else:
-        common.note(f"No connector has a proposal for {category!r} beyond what is wanted already.")
+        hint = "" if record.calendar else "; some know one once --country says where it is sold"
+        common.note(f"No connector has a proposal for {category!r} beyond what is wanted already{hint}.")
     if add and entries:
         _append(home / "groundswell.toml", as_toml(entries))
 
@@ -198,6 +202,8 @@ def reparse_command(ctx: click.Context, /, connector: str, wait: float, as_json:
         waiting = f"; {found.waiting:,} wait for the owner of the store" if found.waiting else ""
         reason = f"; {found.failed:,} cannot be read: {found.reason}" if found.failed else ""
         click.echo(f"{found.pulls:,} pulls read again: {found.inserted:,} new values{waiting}{reason}")
+    if found.failed:
+        ctx.exit(1)
 
 
 COMMANDS = (signals_group,)

@@ -128,7 +128,8 @@ class Fred(Connector[FredSettings, FredEntry]):
         """One pull a series: with a key what it is and its vintages, from which `next_page` goes on; else its chart."""
         entry: FredEntry = task.entry
         for series in entry.series:
-            since = task.since[_name(series, entry)]
+            # A chart is small and says nothing of what was revised: it is read whole each time.
+            since = task.begin if self.settings.api_key is None else task.since[_name(series, entry)]
             context = {"series": series, "cadence": entry.cadence, "since": f"{since:%Y-%m-%d}"}
             yield Pull((_name(series, entry),), self._requests(series, context["since"]), task.now, context)
 

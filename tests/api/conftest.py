@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
+from api.handlers import HANDLERS
 from api.settings import Settings
+from api.worker import Handler, Worker
 from tests.api.stores import fill, last_week
 
 
@@ -37,3 +40,22 @@ def client_of() -> Callable[..., TestClient]:
 def client(home: Path, client_of: Callable[..., TestClient]) -> Iterator[TestClient]:
     with client_of(home) as client:
         yield client
+
+
+@pytest.fixture
+def worker() -> Iterator[Callable[..., None]]:
+    """Starts the job worker over a home, with settings of its own; it ends with the test. One a test."""
+    stop, threads = threading.Event(), []
+
+    def start(home: Path, handlers: dict[str, Handler] | None = None, **settings: object) -> None:
+        ready = threading.Event()
+        made = Worker(Settings(home=home, shutdown_seconds=1, **settings), handlers or HANDLERS)  # type: ignore[arg-type]
+        threads.append(threading.Thread(target=made.run, args=(stop, ready.set), daemon=True))
+        threads[-1].start()
+        assert ready.wait(30), "the job worker did not start"
+
+    yield start
+    stop.set()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()

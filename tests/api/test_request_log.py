@@ -15,7 +15,7 @@ from api.app import create_app
 from api.audit import newest
 from api.headers import DEFAULTS
 from api.jobs import Jobs
-from api.keys import create, new_key
+from api.keys import create, new_key, rotate
 from api.limits import FAILURES, RateLimits
 from api.request_log import LONGEST, address_of
 from api.settings import SettingError, Settings, load_settings
@@ -99,9 +99,10 @@ def test_a_long_address_is_cut() -> None:
 
 
 def test_a_change_is_kept_in_the_audit_and_a_forecast_is_not(own: Settings) -> None:
-    key, text = create(own, "erp", ["forecast:write", "jobs:read", "jobs:write"])
+    first, _ = create(own, "erp", ["forecast:write", "jobs:read", "jobs:write"])
+    key, text = rotate(own, "erp")
     jobs = Jobs(own)
-    mine, client = jobs.accept("forecast", b"{}", key_id=key.id), client_over(own)
+    mine, client = jobs.accept("forecast", b"{}", key_id=first.id), client_over(own)
     client.headers |= {"X-API-Key": text, "X-Request-ID": "r-9"}
     assert client.post("/v1/forecasts", json={"category": "Boots", "horizon": 1}).status_code == 200
     assert client.get(f"/v1/jobs/{mine}").status_code == 202
@@ -109,7 +110,7 @@ def test_a_change_is_kept_in_the_audit_and_a_forecast_is_not(own: Settings) -> N
     assert client.delete(f"/v1/jobs/{mine}").status_code == 204
     assert client.delete(f"/v1/jobs/{mine}").status_code == 409
     rows = newest(own, 10)
-    assert [row["action"] for row in rows] == ["DELETE /v1/jobs/{job}", "key created"]
+    assert [row["action"] for row in rows] == ["DELETE /v1/jobs/{job}", "key rotated", "key created"]
     kept = {name: rows[0][name] for name in ("key_id", "request_id", "subject", "details")}
     assert kept == {
         "key_id": key.id,

@@ -50,7 +50,7 @@ def task(connector: Connector[Any, Any], given: Mapping[str, Any], since: dateti
     """An entry of groundswell.toml that is due."""
     entry = connector.entry_type.model_validate(given)
     signals = tuple(connector.signals(entry))
-    return Task(entry, signals, {one.signal: since for one in signals}, now)
+    return Task(entry, signals, {one.signal: since for one in signals}, now, since)
 
 
 def answers(connector: Connector[Any, Any], pull: Pull) -> list[Payload]:

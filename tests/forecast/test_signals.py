@@ -47,6 +47,16 @@ def test_a_month_is_held_from_when_it_is_known() -> None:
     assert (week["2026-10-25"], week["2026-11-01"], week["2026-11-15"]) == (1.0, 2.0, 2.0)
 
 
+def test_a_month_that_was_revised_is_held_from_when_it_was_first_known() -> None:
+    starts = pd.DatetimeIndex(["2026-09-01", "2026-10-01", "2026-09-01"])
+    months = signal("x", np.array([1.0, 2.0, 5.0]), starts)
+    known = pd.DatetimeIndex(["2026-10-06", "2026-11-03", "2026-11-14"])
+    as_of = pd.Timestamp("2026-11-16")
+    x = lay(read(months.assign(known_at=known), as_of)[0], SERIES, 2, as_of).x
+    week = {str(ds): value for ds, value in zip(SERIES.ds, x, strict=False)}
+    assert (week["2026-10-11"], week["2026-11-01"], week["2026-11-08"]) == (5.0, 5.0, 2.0)
+
+
 def test_noise_is_refused_nearly_always() -> None:
     admitted = 0
     for seed in range(60):

@@ -17,9 +17,8 @@ CLIENT = httpx.Client(verify=False, limits=httpx.Limits(max_keepalive_connection
 
 
 def task_of(connector: Connector[Any, Any], entry: Any, now: datetime, since: datetime | None = None) -> Task:
-    signals = tuple(connector.signals(entry))
-    since = now - connector.policy.history if since is None else since
-    return Task(entry, signals, {signal.signal: since for signal in signals}, now)
+    signals, begin = tuple(connector.signals(entry)), now - connector.policy.history
+    return Task(entry, signals, {signal.signal: since or begin for signal in signals}, now, begin)
 
 
 def get(request: Request, at: datetime) -> Payload:

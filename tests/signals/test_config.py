@@ -52,6 +52,7 @@ def test_an_entry_may_say_otherwise(tmp_path: Path) -> None:
         ("= 1\n", "a TOML file in UTF-8"),
         ("x = " + "[" * 9999, "a TOML file in UTF-8"),
         ("x = " + "9" * 5000, "a TOML file in UTF-8"),
+        ('[[signals]]\nconnector = "counter"\nthing = ["a"]\n', "thing is '…' .*did you mean things?"),
         ('[[signals]]\nconnector = ""\n', "connector is ''"),
         (WANTED + 'every = "999999999 weeks"\n', "at most 520 weeks"),
         ("[connectors.counter]\napi_key_file = 5\n", "api_key_file is '5' .*a file that can be read"),

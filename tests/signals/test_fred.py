@@ -175,6 +175,11 @@ def test_without_a_key_the_chart_is_read_with_the_usual_lag(tmp_path, source):
     assert newest == "2026-07-01", "the end of July is 45 days ago, that of August is not"
 
 
+def test_without_a_key_the_chart_is_read_whole_each_time(source):
+    connector = connector_of(source[1], None)
+    assert len(parsed(connector, task(connector, NOW)).frame) == len(parsed(connector, task(connector)).frame)
+
+
 def test_a_chart_that_was_revised_is_known_from_now(tmp_path, source):
     connector, series = connector_of(source[1], None), source[0].series["RSXFS"]
     stored(tmp_path, connector, task(connector))

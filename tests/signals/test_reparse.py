@@ -116,6 +116,30 @@ def test_what_cannot_be_read_is_told_and_stays_set_aside(tmp_path: Path, fake: F
     assert PullState(tmp_path).set_aside("counter")[0] == 1
 
 
+def test_the_parser_sees_what_was_planned(tmp_path: Path, fake: Fake) -> None:
+    def next_page(_: Counter, __: Pull, payloads: Sequence[Payload]) -> Request | None:
+        return Request(f"{fake.url}/boots", {"from": "2026-01-01"}) if len(payloads) == 1 else None
+
+    seen = []
+
+    def parse(self: Counter, pull: Pull, payloads: Sequence[Payload]) -> Observations:
+        seen.append([request.params["from"] for request in pull.requests])
+        return _parse(self, pull, payloads)
+
+    with patch.object(Counter, "next_page", next_page), patch.object(Counter, "parse", parse):
+        pull(tmp_path, toml(fake), NOW)
+        assert reparse(tmp_path, "counter").pulls == 1
+    assert len(seen) == 2
+    assert seen[0] == seen[1] != []
+
+
+def test_what_cannot_be_read_any_more_stays_stored(tmp_path: Path, fake: Fake) -> None:
+    pull(tmp_path, toml(fake), NOW)
+    with patch.object(Counter, "parse", side_effect=ZeroDivisionError):
+        assert reparse(tmp_path, "counter").failed == 1
+    assert PullState(tmp_path).set_aside("counter")[0] == 0
+
+
 def test_where_the_first_payload_is_lost_nothing_is_dated_back(tmp_path: Path, fake: Fake, things: Things) -> None:
     pull(tmp_path, toml(fake), NOW)
     (first,) = (tmp_path / "raw" / "counter").glob("*.gz")

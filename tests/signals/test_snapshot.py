@@ -119,6 +119,7 @@ def test_a_signal_scaled_by_its_window_is_read_as_one_window(tmp_path: Path) -> 
     assert list(snapshot.observations(["rain"], as_of=datetime(2026, 3, 2))["value"]) == [50, 100, 80]
     assert list(snapshot.observations(["rain"], data_version=1)["value"]) == [50, 100, 80]
     assert list(snapshot.observations(["rain"], as_of=datetime(2026, 1, 20))["value"]) == [50, 100], "a backfill"
+    assert snapshot.signals()["observations"].item() == 2, "what is not read is not counted"
 
 
 def test_a_period_that_was_still_running_is_not_read(tmp_path: Path) -> None:

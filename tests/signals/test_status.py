@@ -42,6 +42,14 @@ def test_before_and_after_a_pull(tmp_path: Path, fake: Fake) -> None:
     assert status.next_due == NOW + timedelta(days=1)
 
 
+def test_a_further_entry_does_not_hide_how_the_others_fare(tmp_path: Path, fake: Fake) -> None:
+    pull(tmp_path, toml(fake), NOW)
+    with (tmp_path / "groundswell.toml").open("a") as file:
+        file.write('[[signals]]\nconnector = "counter"\nthings = ["hats"]\n')
+    (status,) = source_status(tmp_path, NOW)
+    assert (status.state, status.message, status.succeeded) == ("ok", "1 of 2 entries not pulled yet", NOW)
+
+
 def test_values_that_do_not_come_any_more_are_late(tmp_path: Path, fake: Fake) -> None:
     pull(tmp_path, toml(fake), NOW)
     (status,) = source_status(tmp_path, NOW + timedelta(days=9))

@@ -42,7 +42,12 @@ def test_an_export_becomes_a_signal_named_as_the_connector_does(read):
     signal = only_signal(prepared)
     assert (signal["signal"], signal["cadence"], signal["scale"]) == ("google_trends/coffee/US", "W-SAT", "window")
     assert values(prepared) == [84, 100, 0.5]
-    assert set(prepared.batch.observations["window"]) == {"2026-11-25T06:00:00Z"}
+    assert set(prepared.batch.observations["window"]) == {"2026-11-22T00:00:00Z"}  # where its last period ends
+
+
+def test_an_old_file_is_an_old_window_whenever_it_is_imported(read):
+    batches = [read(ENGLISH, now=NOW + timedelta(days=days)).batch for days in (0, 90)]
+    pd.testing.assert_frame_equal(batches[0].observations, batches[1].observations)
 
 
 def test_the_week_of_the_export_is_left_out(read):

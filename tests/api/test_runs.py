@@ -1,0 +1,262 @@
+"""Forecast runs: accepted with 202, done by the job worker, told with 200."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pandas as pd
+import pytest
+from fastapi.testclient import TestClient
+
+import api.runs
+from api.jobs import Jobs
+from api.ledger import Ledger
+from api.runs import CHUNK, answers_of
+from api.security import Caller
+from api.settings import Settings
+from signals.store import Batch, submit
+from tests.api.stores import CATEGORIES, described, fill, last_week, sales
+from tests.api.test_serve import MAIN, free_port, status
+from tests.api.workers import wait_for, working
+
+done = pytest.mark.usefixtures("at_work")
+
+
+@pytest.fixture
+def at_work(home: Path, worker: Callable[..., None]) -> None:
+    worker(home)
+
+
+def start(client: TestClient, **body: object) -> str:
+    """Start a run; its address."""
+    answer = client.post("/v1/forecast-runs", json={"horizon": 3, **body})
+    assert answer.status_code == 202, answer.text
+    return str(answer.headers["location"])
+
+
+def outcome(client: TestClient, address: str) -> dict[str, Any]:
+    """What a run came to."""
+    wait_for(lambda: client.get(address).status_code != 202)
+    answer = client.get(address)
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def rows(client: TestClient, address: str) -> list[dict[str, str]]:
+    answer = client.get(f"{address}/csv")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    return list(csv.DictReader(io.StringIO(answer.text)))
+
+
+@done
+def test_a_run_over_all_categories_ends_with_its_forecasts_in_the_ledger(client: TestClient) -> None:
+    address = start(client)
+    made = outcome(client, address)
+    assert (made["status"], made["failures"], made["error"]) == ("succeeded", [], None)
+    assert made["counts"] == {"asked": 2, "made": 2, "failed": 0}
+    ledger: Ledger = client.app.state.ledger  # type: ignore[attr-defined]
+    kept = list(ledger.of_run(made["id"]))
+    assert sorted(entry.category or "" for entry in kept) == sorted(CATEGORIES)
+    assert {entry.run for entry in kept} == {made["id"]}
+    again = client.get(f"/v1/forecasts/{kept[0].receipt}")
+    assert again.content == kept[0].answer
+    assert len({(a["as_of"], a["data_version"]) for a in answers_of(ledger._engine, made["id"])}) == 1
+
+
+@done
+def test_the_csv_has_each_period_of_each_forecast(client: TestClient) -> None:
+    address = start(client, categories=[CATEGORIES[1]], levels=[95, 50])
+    outcome(client, address)
+    got = rows(client, address)
+    names = ["Time", "Value", "Median", "Lower50", "Upper50", "Lower95", "Upper95"]
+    assert list(got[0]) == [*names, "Category", "Unit", "Receipt", "Kind"]
+    forecast = client.get(f"/v1/forecasts/{got[0]['Receipt']}").json()
+    assert len(got) == len(forecast["forecast"]) > 3
+    for row, period in zip(got, forecast["forecast"], strict=True):
+        assert (row["Time"], row["Kind"]) == (period["period"], period["kind"])
+        assert (row["Category"], row["Unit"]) == (CATEGORIES[1], "pairs")
+        assert [float(row[name]) for name in names[1:]] == [
+            period["value"], period["median"], *period["intervals"]["50"], *period["intervals"]["95"],
+        ]  # fmt: skip
+
+
+@done
+def test_what_cannot_be_forecast_is_listed_and_leaves_the_others_alone(client: TestClient) -> None:
+    made = outcome(client, start(client, categories=["Bots", CATEGORIES[0], "Gloves"]))
+    assert made["status"] == "succeeded"
+    assert made["counts"] == {"asked": 3, "made": 1, "failed": 2}
+    assert [failure["category"] for failure in made["failures"]] == ["Bots", "Gloves"]
+    problem = made["failures"][0]["problem"]
+    assert problem["type"].endswith(":unknown-category")
+    assert problem["near"] == ["Boots"]
+
+
+@done
+def test_a_defect_in_one_category_is_told_without_its_inside(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = api.runs.made
+
+    def broken(work: Any, body: Any, number: int) -> Any:
+        if body.category == CATEGORIES[0]:
+            raise RuntimeError("secret inside")
+        return made(work, body, number)
+
+    monkeypatch.setattr(api.runs, "made", broken)
+    told = outcome(client, start(client))
+    assert told["counts"] == {"asked": 2, "made": 1, "failed": 1}
+    assert told["failures"][0]["problem"]["status"] == 500
+    assert "secret" not in str(told)
+
+
+@done
+def test_links_are_absolute_behind_a_proxy(home: Path, client_of: Callable[..., TestClient]) -> None:
+    with client_of(home, public_url="https://erp.example/groundswell") as client:
+        answer = client.post("/v1/forecast-runs", json={"horizon": 1})
+        run = answer.json()["id"]
+        assert answer.headers["location"] == f"https://erp.example/groundswell/v1/forecast-runs/{run}"
+        assert int(answer.headers["retry-after"]) >= 1
+        results = outcome(client, f"/v1/forecast-runs/{run}")["results"]
+        assert results["csv"] == f"https://erp.example/groundswell/v1/forecast-runs/{run}/csv"
+        assert results["odata"].startswith("https://erp.example/groundswell/odata/v4/Forecasts?$filter=RunId%20eq%20")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({"horizon": 0}, 422, "horizon"),
+        ({"horizon": 401}, 422, "horizon"),
+        ({"horizon": 2, "categories": []}, 422, "categories"),
+        ({"horizon": 2, "categories": ["Boots", "Boots"]}, 422, "categories"),
+        ({"horizon": 2, "categories": ["Boots", "Bo\0ts"]}, 422, "categories"),
+        ({"horizon": 2, "engine": "none"}, 422, "engine"),
+        ({"horizon": 2, "history": {}}, 422, "history"),
+    ],
+)
+def test_a_wrong_request_is_refused_before_it_is_accepted(
+    client: TestClient, body: dict[str, object], status: int, field: str
+) -> None:
+    answer = client.post("/v1/forecast-runs", json=body)
+    assert answer.status_code == status
+    assert answer.json()["errors"][0]["field"] == field
+
+
+def test_a_run_that_is_not_there(client: TestClient) -> None:
+    for path in ("/v1/forecast-runs/none", "/v1/forecast-runs/none/csv"):
+        assert client.get(path).json()["type"].endswith(":unknown-run")
+
+
+def test_another_kind_of_job_is_no_run(client: TestClient, home: Path) -> None:
+    number = Jobs(Settings(home=home)).accept("forecast", b'{"category": "Boots", "horizon": 1}')
+    assert client.get(f"/v1/forecast-runs/{number}").status_code == 404
+
+
+@done
+def test_a_key_sees_its_own_runs_and_categories(
+    client: TestClient, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Caller("own", frozenset({"forecast:read", "forecast:write"}), frozenset({CATEGORIES[0]}))
+    monkeypatch.setattr("api.security.caller_of", lambda *_: own)
+    assert client.post("/v1/forecast-runs", json={"horizon": 1, "categories": list(CATEGORIES)}).status_code == 403
+    address = start(client)
+    assert outcome(client, address)["counts"]["asked"] == 1
+    assert {row["Category"] for row in rows(client, address)} == {CATEGORIES[0]}
+    monkeypatch.setattr("api.security.caller_of", lambda *_: Caller("other", own.scopes))
+    assert client.get(address).status_code == 404
+    assert client.get(f"{address}/csv").status_code == 404
+
+
+def test_a_run_under_way_is_told_with_202_and_has_no_rows_yet(client: TestClient) -> None:
+    address = start(client)
+    for _ in range(2):
+        answer = client.get(address)
+        assert (answer.status_code, answer.headers["location"]) == (202, address)
+        assert answer.json()["results"] is None
+    assert client.get(f"{address}/csv").status_code == 409
+
+
+def test_a_cancelled_run_is_over(client: TestClient) -> None:
+    address = start(client)
+    assert client.delete(f"/v1/jobs/{address.rsplit('/', 1)[1]}").status_code == 204
+    answer = client.get(address)
+    assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+
+
+def test_an_empty_store_is_told_at_once(tmp_path: Path, client_of: Callable[..., TestClient]) -> None:
+    with client_of(tmp_path) as client:
+        assert client.post("/v1/forecast-runs", json={"horizon": 1}).status_code == 503
+
+
+def fill_short(home: Path) -> None:
+    """The two categories, and three that have no sales."""
+    fill(home, last_week(), weeks=60)
+    submit(home, Batch("test", categories=pd.DataFrame([described(name) for name in ("Belts", "Gloves", "Scarves")])))
+
+
+def test_a_part_that_is_done_twice_counts_once(
+    tmp_path: Path, client_of: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_short(tmp_path)
+    note, broken = api.runs._note_failures, [OSError("the disk is away"), OSError("and again")]
+
+    def note_late(*arguments: Any) -> None:
+        note(*arguments)
+        if broken:
+            raise broken.pop()
+
+    monkeypatch.setattr(api.runs, "_note_failures", note_late)
+    monkeypatch.setattr(api.runs, "CHUNK", 2)
+    with working(Settings(home=tmp_path)), client_of(tmp_path) as client:
+        address = start(client, horizon=1)
+        made = outcome(client, address)
+        assert not broken
+        assert made["counts"] == {"asked": 5, "made": 2, "failed": 3}
+        assert [failure["category"] for failure in made["failures"]] == ["Belts", "Gloves", "Scarves"]
+        assert [row["Category"] for row in rows(client, address)] == list(CATEGORIES)
+        assert client.app.state.jobs.status(made["id"]).total == 3  # type: ignore[attr-defined]
+
+
+@contextmanager
+def served(home: Path) -> Iterator[httpx.Client]:
+    """`groundswell serve` as processes, all of which are killed at the end of the block."""
+    address = f"http://127.0.0.1:{free_port()}"
+    command = [*MAIN, "--home", str(home), "serve", "--port", address.rsplit(":", 1)[1], "--workers", "1"]
+    with (home / "log").open("ab") as log, subprocess.Popen(command, stderr=log, start_new_session=True) as process:
+        try:
+            wait_for(lambda: status(address) != 0)
+            with httpx.Client(base_url=address, timeout=30) as client:
+                yield client
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(30)
+
+
+@pytest.mark.heavy
+def test_a_run_outlives_a_kill_of_all_processes(tmp_path: Path) -> None:
+    names = [f"C{i:03}" for i in range(CHUNK + 50)]
+    frame = pd.concat([sales(name, last_week()) for name in names], ignore_index=True)
+    submit(tmp_path, Batch("test", sales=frame, categories=pd.DataFrame([described(name) for name in names])))
+    with served(tmp_path) as client:
+        address = urlsplit(client.post("/v1/forecast-runs", json={"horizon": 2}).headers["location"]).path
+        wait_for(lambda: client.get(address).json()["status"] == "running")
+        time.sleep(0.3)  # into the first part
+        assert client.get(address).status_code == 202
+    with served(tmp_path) as client:
+        wait_for(lambda: client.get(address).status_code == 200, 120)
+        made = client.get(address).json()
+        assert made["counts"] == {"asked": len(names), "made": len(names), "failed": 0}
+        lines = list(csv.DictReader(io.StringIO(client.get(f"{address}/csv").text)))
+    assert sorted({row["Category"] for row in lines}) == names
+    assert len({(row["Category"], row["Time"]) for row in lines}) == len(lines)
