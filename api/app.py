@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 
 from api import errors
 from api.audit import Audit
+from api.erp import bc_errors, business_central
 from api.forecasting import Forecaster
 from api.gate import Gate
 from api.headers import ResponseHeaders, cross_origin, page_policy
@@ -57,6 +58,8 @@ def create_app(settings: Settings, anonymous_hosts: Collection[str] | None = Non
     app.state.snapshots = Snapshots(settings.home)
     app.state.forecaster = Forecaster(settings, app.state.snapshots)
     app.state.ledger, app.state.jobs = Ledger(settings), Jobs(settings)
+    app.state.business_central = business_central.Batch(settings, app.state.snapshots, app.state.ledger)
+    app.state.error_shapes = [(bc_errors.is_ours, bc_errors.azure_error)]
     app.state.forecasting = CapacityLimiter(_at_once(settings))
     app.state.gate = Gate(settings, anonymous_hosts)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
@@ -69,6 +72,7 @@ def create_app(settings: Settings, anonymous_hosts: Collection[str] | None = Non
     errors.install(app)
     for noun in (forecasts, categories, signals, sources, jobs, health, runs, webhooks, power_platform):
         app.include_router(noun.router)
+    app.include_router(business_central.router)
     _add_docs(app)
     _document_problems(app)
     return app

@@ -73,7 +73,11 @@ def problem_body(status: int, code: str, detail: str, members: Mapping[str, Any]
 def problem_response(
     request: Request, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None, **members: Any
 ) -> Response:
-    """Answer `request` with one problem."""
+    """Answer `request` with one problem; faces with a shape of their own are in `app.state.error_shapes`."""
+    for is_theirs, shape in request.app.state.error_shapes:
+        if is_theirs(request.url.path):
+            answer: Response = shape(status, detail, headers, members)
+            return answer
     where = {"instance": request.url.path, "request_id": request.scope["state"].get("request_id")}
     return Response(problem_body(status, code, detail, where | members), status, headers, MEDIA_TYPE)
 

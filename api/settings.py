@@ -27,7 +27,7 @@ from pydantic_settings import (
 PREFIX = "GROUNDSWELL_"
 FILE = "groundswell.toml"
 DEFAULT_HOME = Path("data/home")
-TABLES = ("signals", "connectors", "sales")  # of groundswell.toml, which have readers of their own
+TABLES = ("signals", "connectors", "sales", "business_central")  # of groundswell.toml, which have readers of their own
 # As in signals.connectors.economic_tracker (a test compares), which would load pandas for `groundswell settings`.
 _TRACKER = "https://raw.githubusercontent.com/OpportunityInsights/EconomicTracker/main/data/"
 

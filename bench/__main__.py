@@ -13,6 +13,7 @@ COMMANDS = (
     ("bench.pulling", "--series", "100", "--kills", "5"),
     ("bench.stitching",),
     ("bench.latency",),
+    ("bench.business_central",),
     ("bench.batch", "--series", "10000"),
     ("bench.noise",),
     ("bench.shocks",),

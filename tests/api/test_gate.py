@@ -294,3 +294,18 @@ def test_keys_are_checked_in_many_threads_at_once(own: Settings, monkeypatch: py
     for thread in threads:
         thread.join()
     assert sorted(found) == sorted(text[8:18] for text in texts for _ in range(5))
+
+
+def test_business_central_takes_its_key_in_every_way_and_tells_a_refusal_in_its_own_shape(own: Settings) -> None:
+    _, text = create(own, "erp", ["forecast:write"])
+    client, rows = client_over(own), [["1896-S", str(n), str(n % 4 + 5)] for n in range(1, 7)]
+    columns = {"ColumnNames": ["GranularityAttribute", "DateKey", "TransactionQty"], "Values": rows}
+    options = "horizon,seasonality,forecast_start_datekey,time_series_model,confidence_level\n3,12,7,ARIMA,80"
+    body = {"Inputs": {"input1": columns}, "GlobalParameters": {"Parameters": options}}
+    address = "/services.azureml.net/workspaces/company/services/default/execute?api-version=2.0&details=true"
+    assert client.post(address, json=body, headers={"Authorization": f"Bearer {text}"}).status_code == 200
+    assert client.post(address, json=body, headers=basic("anybody", text)).status_code == 200
+    assert client.post(f"{address}&api_key={text}", json=body).status_code == 200
+    refused = client.post(address, json=body)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "Unauthorized")
+    assert refused.headers["www-authenticate"].startswith("Basic ")

@@ -1,0 +1,1 @@
+"""Faces that speak the language of an ERP."""
