@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
@@ -15,14 +16,17 @@ from fastapi.staticfiles import StaticFiles
 
 import api.erp.state  # noqa: F401 - its tables are made with the others
 from api import errors
+from api.audit import Audit
 from api.erp import bc_errors, business_central
 from api.forecasting import Forecaster
+from api.gate import Gate
+from api.headers import ResponseHeaders, cross_origin, page_policy
 from api.idempotency import Idempotency
 from api.jobs import Jobs
 from api.ledger import Ledger
 from api.middleware import BodyLimit, RequestId
-from api.models import ProblemDetails
 from api.openapi import enrich
+from api.request_log import RequestLog
 from api.routes import (
     bulk,
     categories,
@@ -36,6 +40,7 @@ from api.routes import (
     uploads,
     webhooks,
 )
+from api.security import document
 from api.settings import Settings
 from api.snapshots import Snapshots
 
@@ -50,8 +55,11 @@ ICON = (
 )
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Make the application over the store in `settings.home`; it reads published snapshots and never writes them."""
+def create_app(settings: Settings, anonymous_hosts: Collection[str] | None = None) -> FastAPI:
+    """Make the application over the store in `settings.home`; it reads published snapshots and never writes them.
+
+    `anonymous_hosts`: under which names it may be called while there is neither key nor issuer; None: any.
+    """
     app = FastAPI(
         title="Groundswell",
         version=version("groundswell"),
@@ -68,8 +76,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.error_shapes = [(bc_errors.is_ours, bc_errors.azure_error)]
     app.state.running = set()  # forecasts that nobody waits for any more
     app.state.forecasting = CapacityLimiter(_at_once(settings))
+    app.state.gate = Gate(settings, anonymous_hosts)
     app.add_middleware(Idempotency)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, max_upload_bytes=settings.max_upload_bytes)
+    app.add_middleware(Audit, settings=settings)
+    if settings.cors_origins:
+        app.add_middleware(cross_origin, origins=settings.cors_origins)
+    app.add_middleware(ResponseHeaders)
+    app.add_middleware(RequestLog)
     app.add_middleware(RequestId)
     errors.install(app)
     nouns = (bulk, forecasts, uploads, categories, signals, sources, jobs, health, runs, webhooks, power_platform)
@@ -93,15 +107,18 @@ def _add_docs(app: FastAPI) -> None:
     """Swagger UI from files that come with a package, so that /docs works without the internet."""
     app.mount(ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")), name="docs assets")
 
+    page = get_swagger_ui_html(
+        openapi_url=str(app.openapi_url),
+        title="Groundswell API",
+        swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
+        swagger_css_url=f"{ASSETS}/swagger-ui.css",
+        swagger_favicon_url=ICON,
+    )
+    page.headers["Content-Security-Policy"] = page_policy(bytes(page.body).decode())
+
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return get_swagger_ui_html(
-            openapi_url=str(app.openapi_url),
-            title="Groundswell API",
-            swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
-            swagger_css_url=f"{ASSETS}/swagger-ui.css",
-            swagger_favicon_url=ICON,
-        )
+        return page
 
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
@@ -114,8 +131,10 @@ def _document_problems(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            _rewrite_errors(generate())
-            enrich(app.openapi_schema or {})
+            schema = generate()
+            document(schema)
+            _rewrite_errors(schema)
+            enrich(schema)
         assert app.openapi_schema is not None
         return app.openapi_schema
 
@@ -124,7 +143,7 @@ def _document_problems(app: FastAPI) -> None:
 
 def _rewrite_errors(schema: dict[str, Any]) -> None:
     components = schema["components"]["schemas"]
-    problem = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
+    problem = errors.ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
     components |= problem.pop("$defs") | {"ProblemDetails": problem}
     for name in ("HTTPValidationError", "ValidationError"):
         components.pop(name, None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from api.commands import erp_imports, exports, forecasts, imports, listings, running, sales, signals
+from api.commands import erp_imports, exports, forecasts, imports, keys, listings, running, sales, signals
 from api.commands.common import Failed, Home, Misused, take_home
 
 HOME_HELP = "Directory of the store; default: GROUNDSWELL_HOME or data/home."
@@ -30,6 +30,7 @@ def _expected() -> tuple[type[Exception], ...]:
     import duckdb
 
     from api.erp.client import ErpRefused
+    from api.keys import KeysError
     from api.serve import ServeError
     from api.settings import SettingError
     from forecast import ForecastError
@@ -49,6 +50,7 @@ def _expected() -> tuple[type[Exception], ...]:
         ServeError,
         UnknownCategory,
         ErpRefused,
+        KeysError,
     )
     store = (DiskFull, PublishFailed, SourceBusy, StoreBusy, StoreDamaged, StoreEmpty, SchemaMismatch)
     return (*refusals, *store, OSError, duckdb.IOException)
@@ -95,7 +97,7 @@ def _add(group: click.Group, command: click.Command) -> None:
             )
 
 
-for noun in (erp_imports, imports, sales, signals, forecasts, listings, running, exports):
+for noun in (erp_imports, imports, sales, signals, forecasts, listings, running, exports, keys):
     for command in noun.COMMANDS:
         _add(cli, command)
 

@@ -22,8 +22,11 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from api.headers import DEFAULTS
+from api.request_log import address_of
 from forecast import ForecastError
 from signals.store import StoreDamaged, StoreEmpty, UnknownCategory, VersionNotPublished
 
@@ -46,11 +49,36 @@ KINDS = {
 CODES = {400: "bad-request", 404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}
 
 
+class FieldError(BaseModel):
+    """What is wrong with one field."""
+
+    field: str
+    value: str
+    allowed: str
+    message: str
+    row: int | None = Field(None, description="of an upload: the line of the file, or the number of the row from 1")
+
+
+class ProblemDetails(BaseModel):
+    """Any error: problem details (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    request_id: str | None
+    errors: list[FieldError] = Field([], description="422: one row a wrong field")
+    near: list[str] = Field([], description="404 of a category: names that are near")
+
+
 class Problem(HTTPException):
     """An error to be answered as problem details."""
 
-    def __init__(self, status: int, code: str, detail: str, **members: Any) -> None:
-        super().__init__(status, detail)
+    def __init__(
+        self, status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any
+    ) -> None:
+        super().__init__(status, detail, headers)
         self.code, self.members = code, members
 
 
@@ -93,7 +121,8 @@ def install(app: FastAPI) -> None:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error, Problem):
-        return problem_response(request, error.status_code, error.code, str(error.detail), **error.members)
+        detail = str(error.detail)
+        return problem_response(request, error.status_code, error.code, detail, error.headers, **error.members)
     detail = str(error.detail)
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail = f"nothing is served at {request.url.path}; /docs lists what is"
@@ -166,6 +195,9 @@ def known_problem(error: Exception) -> Problem | None:
 
 
 async def _known(request: Request, error: Exception) -> Response:
+    caller = request.scope["state"].get("caller")
+    if isinstance(error, UnknownCategory) and caller is not None:
+        error = UnknownCategory(error.name, [name for name in error.near if caller.may_see(name)])
     problem = known_problem(error)
     assert problem is not None
     headers = {"Retry-After": "5"} if problem.code == "store-empty" else None
@@ -179,9 +211,10 @@ async def _store_damaged(request: Request, error: Exception) -> Response:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     request_id = request.scope["state"].get("request_id", "")
-    log.error("request %s failed: %s %s: %r", request_id, request.method, request.url.path, error)
+    log.error("request %s failed: %s %s: %r", request_id, request.method, address_of(request.scope), error)
     detail = f"an unexpected error; the log of the service has the cause under request id {request_id}"
-    return problem_response(request, 500, "internal-error", detail, {"X-Request-ID": request_id})
+    headers = DEFAULTS | {"X-Request-ID": request_id}  # the answer to a defect passes no middleware of ours
+    return problem_response(request, 500, "internal-error", detail, headers)
 
 
 def _short(value: object) -> str:

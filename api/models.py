@@ -393,26 +393,3 @@ class UploadAnswer(Answer):
     mapping: dict[str, str] = Field(description="which column each field was taken from")
     notes: list[str] = Field(description="what was assumed, dropped or mended")
     result: Stored
-
-
-class FieldError(Answer):
-    """What is wrong with one field."""
-
-    field: str
-    value: str
-    allowed: str
-    message: str
-    row: int | None = Field(None, description="of an upload: the line of the file, or the number of the row from 1")
-
-
-class ProblemDetails(BaseModel):
-    """Any error: problem details (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
-    request_id: str | None
-    errors: list[FieldError] = Field([], description="422: one row a wrong field")
-    near: list[str] = Field([], description="404 of a category: names that are near")

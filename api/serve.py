@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import logging.config
 import math
@@ -10,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
+from urllib.parse import urlsplit
 
-from api.settings import Settings
+from api.settings import Settings, is_loopback
 
 log = logging.getLogger("groundswell")
 
@@ -106,19 +107,21 @@ def serve(settings: Settings, *, without_auth: bool = False) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
-        ServeError: the address is taken or open to others, the home is taken, or a process did not start.
+        ServeError: the address is taken or open to others, the certificate cannot be used, the home is taken, or a
+            process did not start.
     """
     for name in ONE_THREAD:
         os.environ.setdefault(name, "1")
     logging.config.dictConfig(log_config(settings.log_level))
-    _check_host(settings.host, without_auth)
+    _check_certificate(settings)
+    _check_host(settings, without_auth)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with _bind(settings.host, settings.port) as listener:
         ingest = Child("ingest", _ingest, settings, (PATIENCE_SECONDS,))
         puller, jobs = Child("puller", _pull, settings), Child("jobs", _do_jobs, settings)
-        workers = [Child(f"api-{i + 1}", _work, settings, (listener,)) for i in range(settings.workers)]
+        workers = [Child(f"api-{i + 1}", _work, settings, (listener, without_auth)) for i in range(settings.workers)]
         try:
             _start(ingest, [jobs, *workers], stop)
             pullers = [puller] if settings.pull_check_seconds and not stop.is_set() else []
@@ -126,7 +129,8 @@ def serve(settings: Settings, *, without_auth: bool = False) -> None:
                 child.start()
             ingest.extra = (math.inf,)  # the home is ours: started again, it waits for imports that came in between
             if not stop.is_set():
-                log.info("serving http://%s:%d/docs, home %s", settings.host, settings.port, settings.home)
+                scheme = "https" if settings.tls_cert else "http"
+                log.info("serving %s://%s:%d/docs, home %s", scheme, settings.host, settings.port, settings.home)
             while not stop.wait(0.2):
                 for child in (ingest, jobs, *pullers, *workers):
                     child.watch()
@@ -163,16 +167,42 @@ def _stop(ingest: Child, workers: list[Child], seconds: float) -> None:
     ingest.stop(seconds + 5)
 
 
-def _check_host(host: str, without_auth: bool) -> None:
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = host == "localhost"
-    if not loopback and not without_auth:
+def _check_host(settings: Settings, without_auth: bool) -> None:
+    if without_auth or is_loopback(settings.host) or settings.jwt_issuer:
+        return
+    from api.keys import has_live_key
+
+    if not has_live_key(settings):
         raise ServeError(
-            f"host {host} can be reached from other machines, and the API asks nobody who they are: serve 127.0.0.1 "
-            "behind a proxy that does, or add --insecure-no-auth if everybody who reaches it may use it"
+            f"host {settings.host} can be reached from other machines, and there is no live key to ask them for: make "
+            "one with `groundswell keys create`, set up an issuer of tokens (jwt_issuer), or add --insecure-no-auth if "
+            "everybody who reaches it may use it"
         )
+
+
+def _check_certificate(settings: Settings) -> None:
+    cert, key = settings.tls_cert, settings.tls_key
+    if bool(cert) != bool(key):
+        raise ServeError(f"{'tls_key' if cert else 'tls_cert'} is missing: HTTPS takes tls_cert and tls_key")
+    if cert:
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key, password=_no_password)
+        except (OSError, ValueError) as error:
+            raise ServeError(f"tls_cert {cert} with tls_key {key} cannot be used: {error}") from error
+
+
+def _no_password() -> str:
+    raise ValueError("the private key has a password; take it off")
+
+
+def _anonymous_hosts(settings: Settings, without_auth: bool) -> frozenset[str] | None:
+    """Under which names the API may be called while there is no key; None: any."""
+    if without_auth:
+        return None
+    if not is_loopback(settings.host):
+        return frozenset()
+    names = {"localhost", "127.0.0.1", "::1", settings.host, urlsplit(settings.public_url).hostname}
+    return frozenset(name for name in names if name)
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -212,7 +242,7 @@ def _ingest(settings: Settings, report: Connection, patience: float) -> None:
         raise SystemExit(1) from None
 
 
-def _work(settings: Settings, report: Connection, listener: socket.socket) -> None:
+def _work(settings: Settings, report: Connection, listener: socket.socket, without_auth: bool) -> None:
     import uvicorn
 
     from api.app import create_app
@@ -224,8 +254,15 @@ def _work(settings: Settings, report: Connection, listener: socket.socket) -> No
 
     _as_child(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        create_app(settings, _anonymous_hosts(settings, without_auth)),
         log_config=log_config(settings.log_level),
+        access_log=False,  # it would write keys that stand in addresses; api/request_log.py writes what may be kept
+        ws="none",  # there are no websockets, and a refused one would be logged with its address
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        ssl_certfile=settings.tls_cert or None,
+        ssl_keyfile=settings.tls_key or None,
         timeout_keep_alive=75,  # above the idle time of usual proxies, so that they do not race with the close
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )

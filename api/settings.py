@@ -6,14 +6,16 @@ Order of precedence: command line, ``GROUNDSWELL_…`` variable, ``groundswell.t
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import tomllib
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -109,6 +111,57 @@ class Settings(BaseSettings):
         description="where webhooks may go; public: https to public addresses; private: also into the own network, and "
         "http to this machine",
     )
+    tls_cert: str = Field(
+        "",
+        description="certificate (chain) that `serve` shows, in PEM; with tls_key: HTTPS",
+        json_schema_extra={"allowed": "empty, or a file in PEM"},
+    )
+    tls_key: str = Field(
+        "",
+        description="private key of tls_cert, without a password",
+        json_schema_extra={"allowed": "empty, or a file in PEM"},
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="peers whose X-Forwarded-For and X-Forwarded-Proto count",
+        json_schema_extra={"allowed": "empty, or IP addresses and networks with commas between"},
+    )
+    cors_origins: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/,*]+(, ?https?://[^\s/,*]+)*)?$",
+        description="origins whose pages may call the API from a browser; empty: none",
+        json_schema_extra={"allowed": "empty, or origins such as https://shop.example with commas between"},
+    )
+    rate_limit: str = Field(
+        "",
+        pattern=r"^([1-9]\d{0,8}/(second|minute|hour|day))?$",
+        description="most requests of one key, over all workers; each worker grants its share; empty: no limit",
+        json_schema_extra={"allowed": "empty, or a number and second, minute, hour or day, such as 600/minute"},
+    )
+    jwt_issuer: str = Field(
+        "",
+        description="issuer (`iss`) whose access tokens are taken beside API keys; empty: none are",
+        json_schema_extra={"allowed": "empty, or text"},
+    )
+    jwt_audience: str = Field(
+        "",
+        description="audience (`aud`) that a token must name",
+        json_schema_extra={"allowed": "text together with jwt_issuer, else empty"},
+    )
+    jwt_jwks_url: str = Field(
+        "",
+        validate_default=True,
+        description="where the issuer lists its public keys (JWKS)",
+        json_schema_extra={
+            "allowed": "an https:// address (http:// on this machine alone) together with jwt_issuer and jwt_audience, "
+            "else empty"
+        },
+    )
+    jwt_tenant: str = Field(
+        "",
+        description="tenant (`tid`) that a token must name; empty: any that the issuer has",
+        json_schema_extra={"allowed": "empty, or text"},
+    )
     economic_tracker_spending_url: str = Field(
         f"{_TRACKER}Affinity%20-%20National%20-%20Daily.csv",
         pattern=r"^https?://\S+$",
@@ -132,6 +185,23 @@ class Settings(BaseSettings):
     def _home_is_named(cls, value: object) -> object:
         if value == "":
             raise ValueError("an empty text names no directory")  # a path would read it as the working directory
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_addresses(cls, value: str) -> str:
+        for part in value.split(",") if value else ():
+            ipaddress.ip_network(part.strip())  # a misspelt one would trust nobody, without a word
+        return value
+
+    @field_validator("jwt_jwks_url")
+    @classmethod
+    def _issuer_is_whole(cls, value: str, info: ValidationInfo) -> str:
+        given = {bool(value), bool(info.data.get("jwt_issuer")), bool(info.data.get("jwt_audience"))}
+        parts = urlsplit(value)
+        secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+        if len(given) > 1 or (value and not (secure and parts.hostname)):
+            raise ValueError("the keys of an issuer come over HTTPS, and with its name and an audience")
         return value
 
     @classmethod
@@ -203,6 +273,8 @@ def _setting_error(error: ValidationError, where: dict[str, str]) -> SettingErro
 def allowed_values(name: str) -> str:
     """What the setting of this name allows, in words."""
     schema = Settings.model_json_schema()["properties"][name]
+    if "allowed" in schema:
+        return str(schema["allowed"])
     if "enum" in schema:
         return ", ".join(schema["enum"])
     if "minimum" in schema:
@@ -214,6 +286,14 @@ def allowed_values(name: str) -> str:
         maybe_empty = "empty, or " if schema["default"] == "" else ""
         return maybe_empty + "an address that begins with http:// or https:// and does not end with a slash"
     return "a directory" if schema.get("format") == "path" else "text, not empty"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host can be reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _ignored_variables() -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from api.errors import Problem, invalid_field
+from api.security import Needs
 
 DEEPEST = 32  # levels of a JSON body
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|([\[{\]}])', re.DOTALL)  # skips texts
@@ -27,8 +28,11 @@ class StrictRoute(APIRoute):
         """The usual handler, behind these checks."""
         handle = super().get_route_handler()
         known = {name for parameter in self.dependant.query_params for name in _names(parameter)}
+        doors = [found.call for found in self.dependant.dependencies if isinstance(found.call, Needs)]
 
         async def strictly(request: Request) -> Response:
+            for door in doors:  # before the body is read and anything in it is told to be wrong
+                await door(request)
             _check_query(request, known)
             return await handle(_StrictRequest(request.scope, request.receive))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,17 +19,17 @@ SIMULATED = "Simulated data: a retailer that does not exist, made by a seeded sc
 @click.option("--host", help="Address to listen on.  [default: setting host, 127.0.0.1]")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.  [default: setting port, 8000]")
 @click.option("--workers", type=click.IntRange(1, 64), help="API worker processes.  [default: setting workers, 2]")
+@click.option("--tls-cert", help="Certificate (chain) in PEM, for HTTPS.  [default: setting tls_cert]")
+@click.option("--tls-key", help="Its private key in PEM.  [default: setting tls_key]")
 @click.option(
     "--insecure-no-auth", is_flag=True, help="Listen beyond this machine although nobody is asked who they are."
 )
 @click.pass_context
-def serve_command(
-    ctx: click.Context, host: str | None, port: int | None, workers: int | None, insecure_no_auth: bool
-) -> None:
+def serve_command(ctx: click.Context, /, insecure_no_auth: bool, **flags: Any) -> None:
     """Serve the REST API, and take imports, until Ctrl-C or SIGTERM."""
     from api.serve import serve
 
-    serve(common.settings_of(ctx, host=host, port=port, workers=workers), without_auth=insecure_no_auth)
+    serve(common.settings_of(ctx, **flags), without_auth=insecure_no_auth)
 
 
 @click.command("demo")

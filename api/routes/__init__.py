@@ -11,11 +11,12 @@ from pydantic import BaseModel, BeforeValidator
 
 from api.jobs import Jobs
 from api.ledger import Ledger
+from api.security import Caller, needs
 from api.settings import Settings
 from api.snapshots import Snapshots
 from api.strict import whole
 from api.tables import conditional
-from signals.store import Snapshot
+from signals.store import Snapshot, UnknownCategory
 
 
 def settings_of(request: Request) -> Settings:
@@ -44,8 +45,16 @@ def jobs_of(request: Request) -> Jobs:
 
 AppSettings = Annotated[Settings, Depends(settings_of)]
 Newest = Annotated[Snapshot, Depends(newest_snapshot)]
+Reader = Annotated[Caller, needs("data:read")]
 Limit = Annotated[int, BeforeValidator(whole), Query(ge=1, le=1000, description="most items of one page")]
 Offset = Annotated[int, BeforeValidator(whole), Query(ge=0, le=2**53, description="items to skip")]
+
+
+def check_visible(snapshot: Snapshot, category: str, caller: Caller) -> None:
+    """Refuse an unknown category, with near matches; one that the caller may not see is told as unknown."""
+    if not caller.may_see(category):
+        raise UnknownCategory(category, [])
+    snapshot.category(category)
 
 
 def page_of(request: Request, total: int, limit: int, offset: int) -> dict[str, int | str | None]:

@@ -15,7 +15,18 @@ from api.database import now
 from api.errors import Problem
 from api.issued import last_of_category
 from api.models import Category, CategoryDetail, CategoryPage, LastForecast, Sale
-from api.routes import UNCHANGED, AppSettings, Limit, Newest, Offset, newest_snapshot, of_version, page_of
+from api.routes import (
+    UNCHANGED,
+    AppSettings,
+    Limit,
+    Newest,
+    Offset,
+    Reader,
+    check_visible,
+    newest_snapshot,
+    of_version,
+    page_of,
+)
 from api.security import Caller, needs
 from api.service import history_frame
 from api.strict import StrictRoute
@@ -26,11 +37,14 @@ LATEST = 12
 
 
 @router.get("", summary="All categories", response_model=CategoryPage, responses={304: UNCHANGED, 422: {}, 503: {}})
-def list_categories(request: Request, snapshot: Newest, limit: Limit = 100, offset: Offset = 0) -> Response:
-    """The categories of the store by name, a page at a time."""
+def list_categories(
+    request: Request, snapshot: Newest, caller: Reader, limit: Limit = 100, offset: Offset = 0
+) -> Response:
+    """The categories of the store by name, a page at a time; those that the caller may see."""
     frame = snapshot.categories().sort_values("category")
+    frame = frame[frame["category"].map(caller.may_see)] if caller.categories is not None else frame
     rows = frame.iloc[offset : offset + limit].to_dict("records")
-    items = [Category(**_category(row)) for row in rows]
+    items = [Category(**_category(row, caller)) for row in rows]
     return of_version(request, snapshot, CategoryPage(items=items, **page_of(request, len(frame), limit, offset)))
 
 
@@ -63,7 +77,8 @@ def get_last_forecast(
     A category whose name ends in `/forecast` is asked for with `%2F` for that slash, and is no forecast.
     """
     if not request.scope["raw_path"].endswith(b"/forecast"):
-        return get_category(f"{category}/forecast", request, newest_snapshot(request))
+        caller.check_scope("data:read")
+        return get_category(f"{category}/forecast", request, newest_snapshot(request), caller)
     caller.check_category(category)
     found = last_of_category(settings, category)
     if found is None or found.issued is None:
@@ -81,9 +96,9 @@ def get_last_forecast(
     response_model=CategoryDetail,
     responses={304: UNCHANGED, 404: {}, 422: {}, 503: {}},
 )
-def get_category(category: str, request: Request, snapshot: Newest) -> Response:
+def get_category(category: str, request: Request, snapshot: Newest, caller: Reader) -> Response:
     """One category with its newest sales and its candidate signals. Its name is percent-encoded in the address."""
-    snapshot.category(category)  # refuses an unknown one, with near matches
+    check_visible(snapshot, category, caller)
     frame = snapshot.categories()
     row = frame[frame["category"] == category].to_dict("records")[0]
     history = history_frame(snapshot, category, as_of=now()).drop_duplicates("ds", keep="last").dropna(subset=["y"])
@@ -91,12 +106,13 @@ def get_category(category: str, request: Request, snapshot: Newest) -> Response:
         Sale(period=ds.date(), quantity=y, known_at=known_at.tz_localize("UTC"))
         for ds, y, known_at in history.tail(LATEST).itertuples(index=False)
     ]
-    detail = CategoryDetail(**_category(row), latest=latest, candidate_signals=snapshot.candidates(category))
+    detail = CategoryDetail(**_category(row, caller), latest=latest, candidate_signals=snapshot.candidates(category))
     return of_version(request, snapshot, detail)
 
 
-def _category(row: dict[Any, Any]) -> dict[str, Any]:
+def _category(row: dict[Any, Any], caller: Caller) -> dict[str, Any]:
     values = {key: None if pd.isna(value) else value for key, value in row.items()}
+    values["parent"] = values["parent"] if caller.may_see(values["parent"]) else None
     return {
         **{
             name: values[name]

@@ -112,7 +112,7 @@ def get_forecast(
 ) -> Response:
     """The same answer that was given when it was issued."""
     form, issued = negotiated(request), ledger.resolve(receipt)
-    if issued is None or not caller.may_see(issued.category):
+    if issued is None or not (caller.may_see(issued.category) or caller.owns(issued.key_id)):
         raise Problem(404, "unknown-receipt", f"no forecast has the receipt {receipt!r}")
     tag = receipt if form == JSON else f"{receipt}-{'csv' if form == CSV else 'parquet'}"
     response = conditional(

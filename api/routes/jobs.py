@@ -56,7 +56,7 @@ def cancel_job(job: str, jobs: Port, caller: Annotated[Caller, needs("jobs:write
 def owned(jobs: Jobs, number: str, caller: Caller) -> Job:
     """A job of the caller; raises the problem 404. Another's job is told as none."""
     found = jobs.status(number)
-    if found is None or (found.key_id != caller.key_id and "admin" not in caller.scopes):
+    if found is None or not caller.owns(found.key_id):
         raise Problem(404, "unknown-job", f"there is no job {number!r}")
     return found
 

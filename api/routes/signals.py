@@ -9,7 +9,7 @@ import pandas as pd
 from fastapi import APIRouter, Query, Request, Response
 
 from api.models import SignalPage, StoredSignal
-from api.routes import UNCHANGED, Limit, Newest, Offset, of_version, page_of
+from api.routes import UNCHANGED, Limit, Newest, Offset, Reader, check_visible, of_version, page_of
 from api.strict import StrictRoute
 
 router = APIRouter(prefix="/v1/signals", tags=["signals"], route_class=StrictRoute)
@@ -19,12 +19,17 @@ Candidate = Annotated[str | None, Query(max_length=200, description="only the ca
 
 @router.get("", summary="All signals", response_model=SignalPage, responses={304: UNCHANGED, 404: {}, 422: {}, 503: {}})
 def list_signals(
-    request: Request, snapshot: Newest, category: Candidate = None, limit: Limit = 100, offset: Offset = 0
+    request: Request,
+    snapshot: Newest,
+    caller: Reader,
+    category: Candidate = None,
+    limit: Limit = 100,
+    offset: Offset = 0,
 ) -> Response:
     """The signals of the store by name, a page at a time, with the age of what was last learnt of each."""
     frame = snapshot.signals().sort_values("signal")
     if category is not None:
-        snapshot.category(category)  # refuses an unknown one, with near matches
+        check_visible(snapshot, category, caller)
         frame = frame[frame["signal"].isin(snapshot.candidates(category))]
     now = pd.Timestamp(dt.datetime.now(dt.UTC).replace(tzinfo=None))
     items = [_signal(row, now) for row in frame.iloc[offset : offset + limit].to_dict("records")]

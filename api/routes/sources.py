@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from api.errors import Problem
 from api.models import Source, SourceList
 from api.routes import AppSettings
+from api.security import needs
 from api.strict import StrictRoute
 from signals.connector import ConfigError
 from signals.status import SourceStatus, source_status
@@ -16,7 +17,12 @@ from signals.status import SourceStatus, source_status
 router = APIRouter(prefix="/v1/sources", tags=["signals"], route_class=StrictRoute)
 
 
-@router.get("", summary="Age and health of all sources", responses={422: {}, 503: {}})
+@router.get(
+    "",
+    summary="Age and health of all sources",
+    responses={422: {}, 503: {}},
+    dependencies=[needs("data:read")],
+)
 def list_sources(settings: AppSettings) -> SourceList:
     """Each source that groundswell.toml sets up: how old its values are, when it was asked, what is wrong with it."""
     try:
