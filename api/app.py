@@ -19,7 +19,7 @@ from api.jobs import Jobs
 from api.ledger import Ledger
 from api.middleware import BodyLimit, RequestId
 from api.models import ProblemDetails
-from api.routes import categories, forecasts, health, jobs, signals, sources
+from api.routes import categories, forecasts, health, jobs, odata, signals, sources
 from api.settings import Settings
 from api.snapshots import Snapshots
 
@@ -52,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestId)
     errors.install(app)
-    for noun in (forecasts, categories, signals, sources, jobs, health):
+    for noun in (forecasts, categories, signals, sources, jobs, health, odata):
         app.include_router(noun.router)
     _add_docs(app)
     _document_problems(app)

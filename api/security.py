@@ -36,8 +36,8 @@ class Caller:
 ANYBODY = Caller()
 
 
-def caller_of(request: Request) -> Caller:  # noqa: ARG001
-    """Who sent a request, by its credentials; raises the problem 401."""
+def caller_of(request: Request, face: str = "rest") -> Caller:  # noqa: ARG001
+    """Who sent a request, by its credentials; raises the problem 401. `face`: the interface that it came to."""
     return ANYBODY
 
 

@@ -1,0 +1,73 @@
+"""OData v4.0 at /odata/v4, read-only; errors of every kind there have OData's shape."""
+
+from __future__ import annotations
+
+import logging
+
+import sqlalchemy as sa
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Request, Response
+from starlette.exceptions import HTTPException
+
+from api.database import engine_of
+from api.fold import catch_up
+from api.odata.protocol import VERSION, ODataError, Reply, error_reply
+from api.odata.service import Asked, answer, is_first_page
+from api.routes import base_url, settings_of
+from api.security import caller_of
+
+log = logging.getLogger("groundswell")
+router = APIRouter()
+
+ROOT = "/odata/v4"
+METHODS = ("GET", "HEAD")
+ALL = [*METHODS, "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+SCOPE = "forecast:read"
+AT_ONCE = 4  # pages in the making in one process: each may take 20 MB
+CODES = {401: "Unauthorized", 403: "Forbidden", 429: "TooManyRequests", 503: "ServiceUnavailable"}
+limiter = CapacityLimiter(AT_ONCE)
+
+
+@router.api_route("/odata{path:path}", methods=ALL, include_in_schema=False)
+async def odata(request: Request) -> Response:
+    """Any request below /odata."""
+    try:
+        reply = await run_sync(_answer, request, limiter=limiter)
+    except Exception as error:  # noqa: BLE001 - told, and logged where nobody foresaw it
+        reply = error_reply(_told(request, error))
+    head = request.method == "HEAD"
+    headers = VERSION | reply.headers | ({"Content-Length": str(len(reply.body))} if head else {})
+    return Response(b"" if head else reply.body, reply.status, headers, reply.media_type)
+
+
+def _answer(request: Request) -> Reply:
+    caller = caller_of(request, face="odata")
+    if SCOPE not in caller.scopes and "admin" not in caller.scopes:
+        raise ODataError(403, "Forbidden", f"the key lacks the scope {SCOPE}")
+    path = request.url.path
+    if path != ROOT and not path.startswith(f"{ROOT}/"):
+        raise ODataError(404, "NotFound", f"nothing is served at {path}; the service is at {ROOT}/")
+    if request.method not in METHODS and not path.startswith(f"{ROOT}/$batch"):
+        message = f"{request.method} is not allowed: the service is read-only"
+        raise ODataError(405, "MethodNotAllowed", message, headers={"Allow": ", ".join(METHODS)})
+    engine = engine_of(settings_of(request))
+    query = request.scope["query_string"]
+    asked = Asked(f"{base_url(request)}{ROOT}", path.removeprefix(ROOT), query, request.headers, caller, engine)
+    if is_first_page(asked):
+        catch_up(engine, request.app.state.snapshots)
+    return answer(asked)
+
+
+def _told(request: Request, error: Exception) -> ODataError:
+    if isinstance(error, ODataError):
+        return error
+    if isinstance(error, HTTPException):
+        code = CODES.get(error.status_code, "Error")
+        return ODataError(error.status_code, code, str(error.detail), headers=error.headers)
+    if isinstance(error, RecursionError | sa.exc.DataError):
+        return ODataError(400, "BadRequest", "the query cannot be answered: it is too deep, or a value is out of range")
+    request_id = request.scope["state"].get("request_id", "")
+    log.error("request %s failed: %s %s: %r", request_id, request.method, request.url.path, error)
+    message = f"an unexpected error; the log of the service has the cause under request id {request_id}"
+    return ODataError(500, "InternalError", message)
