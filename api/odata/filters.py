@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -147,7 +148,7 @@ class _Condition(AstToSqlAlchemyCoreVisitor):
     def __init__(self, entities: EntitySet, table: sa.Table) -> None:
         super().__init__(table)  # type: ignore[arg-type]
         self._entities = entities
-        self._under_not = False
+        self._exact = False  # within `not` or a comparison, where it matters that false is not null
 
     def kind(self, node: ast._Node) -> str:
         """The type of what a node comes to; raises ODataError where it is made of what does not go together."""
@@ -206,12 +207,12 @@ class _Condition(AstToSqlAlchemyCoreVisitor):
         if "Boolean" in (self.kind(left), self.kind(right)):
             raise wrong_option(OPTION, "Boolean compares with eq and ne alone")
         compared = self.visit(node.comparator)(*self._pair(left, right))
-        return sa.func.coalesce(compared, sa.false()) if self._under_not else compared
+        return sa.func.coalesce(compared, sa.false()) if self._exact else compared
 
     def _pair(self, left: ast._Node, right: ast._Node) -> tuple[Any, Any]:
         """Both sides; a date beside a moment is its first one."""
         kinds = (self.kind(left), self.kind(right))
-        sides = [self.visit(left), self.visit(right)]
+        sides = [self._exactly(left), self._exactly(right)]
         if set(kinds) == set(_DAY):
             place = kinds.index("Date")
             node = (left, right)[place]
@@ -222,7 +223,7 @@ class _Condition(AstToSqlAlchemyCoreVisitor):
 
     def _equal(self, left: ast._Node, right: ast._Node, wanted: bool) -> Any:
         if "Null" in (self.kind(left), self.kind(right)):
-            value = self.visit(left if isinstance(right, ast.Null) else right)
+            value = self._exactly(left if isinstance(right, ast.Null) else right)
             if isinstance(left, ast.Null) and isinstance(right, ast.Null):
                 return sa.true() if wanted else sa.false()
             return value.is_(None) if wanted else value.is_not(None)
@@ -231,7 +232,7 @@ class _Condition(AstToSqlAlchemyCoreVisitor):
             return one.is_distinct_from(other)
         if isinstance(left, ast._Literal) or isinstance(right, ast._Literal):
             same = one == other  # such a comparison finds its way by an index
-            return sa.func.coalesce(same, sa.false()) if self._under_not else same
+            return sa.func.coalesce(same, sa.false()) if self._exact else same
         return one.is_not_distinct_from(other)
 
     def _among(self, node: ast.Compare) -> Any:
@@ -247,7 +248,7 @@ class _Condition(AstToSqlAlchemyCoreVisitor):
         found = field.in_([self._pair(node.left, item)[1].value for item in some])
         if len(some) < len(node.right.val):
             return sa.or_(field.is_(None), found)
-        return sa.func.coalesce(found, sa.false()) if self._under_not else found
+        return sa.func.coalesce(found, sa.false()) if self._exact else found
 
     def visit_BoolOp(self, node: ast.BoolOp) -> Any:
         """`and`, `or`."""
@@ -267,10 +268,13 @@ class _Condition(AstToSqlAlchemyCoreVisitor):
             return -self.visit(node.operand)
         if kind != "Boolean":
             raise wrong_option(OPTION, f"not takes a condition, not {kind}")
-        outer, self._under_not = self._under_not, True
-        value = self.visit(node.operand)
-        self._under_not = outer
-        return sa.not_(value)
+        return sa.not_(self._exactly(node.operand))
+
+    def _exactly(self, node: ast._Node) -> Any:
+        outer, self._exact = self._exact, True
+        value = self.visit(node)
+        self._exact = outer
+        return value
 
     def visit_BinOp(self, node: ast.BinOp) -> Any:
         """Arithmetic; whole numbers divide to whole ones, and by zero to null."""
@@ -294,6 +298,13 @@ class _Condition(AstToSqlAlchemyCoreVisitor):
         """A whole number; one that no column can hold is compared as a float."""
         value = int(node.val)
         return sa.literal(value if -(2**63) <= value < 2**63 else float(value))
+
+    def visit_Float(self, node: ast.Float) -> Any:
+        """A number."""
+        value = float(node.val)
+        if not math.isfinite(value):
+            raise wrong_option(OPTION, f"{node.val} is beyond the range of numbers")
+        return sa.literal(value)
 
     def visit_Boolean(self, node: ast.Boolean) -> Any:
         """True or false, in any case of letters."""
@@ -336,6 +347,16 @@ class _Condition(AstToSqlAlchemyCoreVisitor):
         """One text after the other."""
         first, second = (self.visit(one) for one in args)
         return sa.cast(first, sa.Text).concat(second)
+
+    def func_floor(self, field: ast._Node) -> Any:
+        """The whole number below."""
+        value = self.visit(field)
+        return sa.case((value.is_(None), None), else_=sa.func.floor(value))  # SQLAlchemy's own for SQLite fails on null
+
+    def func_ceiling(self, field: ast._Node) -> Any:
+        """The whole number above."""
+        value = self.visit(field)
+        return sa.case((value.is_(None), None), else_=-sa.func.floor(-value))
 
     def func_date(self, field: ast._Node) -> Any:
         """The day of a moment."""
