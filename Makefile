@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # In an environment of their own, for they want other versions of pandas or bring a package called pytrends.
 PEERS := pytrends-next==0.1.0 gdeltdoc==1.12.0 mwviews==0.2.1 pageviewapi==0.5.0 fredapi==0.5.2 Mastodon.py==2.3.3
+# Of OData: in one more environment, together with those from npm.
+ODATA_CLIENTS := python-odata==0.8.1 sqlalchemy-odata==0.2.3 odatapy==5.3.0 httpx==0.28.1
 
-.PHONY: help setup demo serve test test-heavy peers lint format bench clean
+.PHONY: help setup demo serve test test-heavy peers odata-clients lint format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,6 +38,15 @@ peers: .venv-peers/.installed ## independent clients that prove the fakes of the
 .venv-peers/.installed: Makefile
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check $(PEERS)
+	@touch $@
+
+odata-clients: .venv-odata/.installed ## clients of OData that others wrote, from PyPI and npm, in .venv-odata
+
+.venv-odata/.installed: Makefile tests/api/odata_clients/package.json
+	$(PYTHON) -m venv .venv-odata
+	.venv-odata/bin/python -m pip install --quiet --disable-pip-version-check $(ODATA_CLIENTS)
+	cp tests/api/odata_clients/package.json .venv-odata/
+	cd .venv-odata && npm install --no-audit --no-fund --silent
 	@touch $@
 
 test-heavy: $(VENV)/.installed-dev ## the slow tests: real servers, kills, a browser, real data

@@ -117,7 +117,8 @@ def _newest(connection: sa.Connection, categories: set[str]) -> dict[str, str]:
     """By category the newest receipt among the folded."""
     found = {}
     for category in categories:
-        query = sa.select(issued.c.receipt).where(issued.c.category == category, issued.c.folded == sa.true())
+        folded = issued.c.folded.is_not(sa.false())  # not `=`: it would take the index by `folded`, which is no help
+        query = sa.select(issued.c.receipt).where(issued.c.category == category, folded)
         found[category] = connection.execute(query.order_by(issued.c.receipt.desc()).limit(1)).scalar_one()
     return found
 

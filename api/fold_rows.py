@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from api.odata.model import ATTRIBUTES, KEY, LEVELS
+from api.receipts import ALPHABET
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:groundswell:odata")
 _MIDNIGHT = dt.time()
@@ -30,9 +33,27 @@ class Parts:
     accuracy: dict[str, Any]
 
 
-def id_of(*parts: str) -> str:
-    """The key of what these parts name: the same at every refresh."""
-    return str(uuid.uuid5(_NAMESPACE, "|".join(parts)))
+def id_of(receipt: str, *parts: str) -> str:
+    """The key of what a receipt and these parts name: the same at every refresh.
+
+    A UUID of version 8: a hash as in version 5, but the receipt's milliseconds come first, as in version 7. Rows that
+    are written together thus have keys that lie together, and the database writes a tenth of the pages.
+    """
+    digest = hashlib.sha1("|".join((receipt, *parts)).encode(), usedforsecurity=False).hexdigest()
+    text = _milliseconds(receipt) + digest
+    return f"{text[:8]}-{text[8:12]}-8{text[12:15]}-{'89ab'[int(text[15], 16) & 3]}{text[16:19]}-{text[19:31]}"
+
+
+@lru_cache(maxsize=1024)
+def _milliseconds(receipt: str) -> str:
+    """The first 48 bits of a receipt in hexadecimal digits; nothing where it has another form."""
+    found = re.fullmatch(r"fc_([0-9A-HJKMNP-TV-Z]{10})[0-9A-HJKMNP-TV-Z]{16}", receipt)
+    if found is None:
+        return ""
+    number = 0
+    for character in found[1]:
+        number = number << 5 | ALPHABET.index(character)
+    return f"{number % 2**48:012x}"
 
 
 def parts_of(issued: Row, answer: Row, category: Row | None, moment: dt.datetime) -> Parts:
@@ -61,11 +82,11 @@ def run_id(issued: Row) -> str:
     """The run of a forecast: its job, or the single request that it was."""
     run = issued["run"]
     if run is None:
-        return id_of("run", issued["receipt"])
+        return id_of(issued["receipt"], "run")
     try:
         return str(uuid.UUID(run))
     except ValueError:
-        return id_of("run", run)
+        return str(uuid.uuid5(_NAMESPACE, f"run|{run}"))
 
 
 def run_of(issued: Row, job: Row | None, moment: dt.datetime) -> dict[str, Any]:
@@ -157,7 +178,7 @@ def _signal(one: Row, common: Row) -> dict[str, Any]:
     known_to = None if one["known_to"] is None else dt.date.fromisoformat(one["known_to"])
     return {
         **common,
-        KEY: id_of("signal", common["Receipt"], one["signal"]),
+        KEY: id_of(common["Receipt"], "signal", one["signal"]),
         "Signal": one["signal"],
         "Admitted": one["admitted"],
         "GainPct": one["gain_pct"],
@@ -177,7 +198,7 @@ def _accuracy(answer: Row, common: Row) -> dict[str, Any]:
     quality = answer["quality"]
     return {
         **common,
-        KEY: id_of("accuracy", common["Receipt"]),
+        KEY: id_of(common["Receipt"], "accuracy"),
         "EngineName": answer["engine"]["name"],
         "HistoryPeriods": answer["history"]["periods"],
         "Origins": quality["origins"],
@@ -196,7 +217,7 @@ def category_row(row: Row, moment: dt.datetime) -> dict[str, Any]:
     attributes = json.loads(values["attributes"] or "{}")
     first, end = (None if values[name] is None else values[name].date() for name in ("start", "end"))
     return {
-        KEY: id_of("category", values["category"]),
+        KEY: str(uuid.uuid5(_NAMESPACE, f"category|{values['category']}")),
         "Category": values["category"],
         **{name: _attribute(attributes, names) for name, names in ATTRIBUTES.items()},
         "Frequency": values["frequency"],

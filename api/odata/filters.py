@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +27,7 @@ DEEPEST = 60  # operators within one another
 LONGEST = 500  # conditions that one `and` or `or` joins: SQLite takes 1,000
 # Integer and Number compare with one another, and a Date with a moment.
 KINDS = {"Int32": "Integer", "Int64": "Integer", "Decimal": "Number", "Double": "Number"}
+GUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 LITERALS = {
     ast.String: "String", ast.Integer: "Integer", ast.Float: "Number", ast.Boolean: "Boolean", ast.GUID: "Guid",
     ast.Date: "Date", ast.DateTime: "DateTimeOffset", ast.Null: "Null",
@@ -188,7 +190,14 @@ class _Condition(AstToSqlAlchemyCoreVisitor):
             raise wrong_option(OPTION, f"arithmetic takes numbers, not {' and '.join(sorted(kinds))}")
         return "Integer" if kinds == {"Integer"} else "Number"
 
-    def _check_alike(self, left: str, right: str) -> None:
+    def _kind_beside(self, node: ast._Node, other: ast._Node) -> str:
+        """The kind of one side of a comparison; clients that know no GUIDs write them as texts."""
+        if isinstance(node, ast.String) and GUID.fullmatch(node.val) and self.kind(other) == "Guid":
+            return "Guid"
+        return self.kind(node)
+
+    def _check_alike(self, one: ast._Node, other: ast._Node) -> None:
+        left, right = self._kind_beside(one, other), self._kind_beside(other, one)
         groups = (set(_NUMBER), set(_DAY))
         alike = left == right or "Null" in (left, right) or any({left, right} <= group for group in groups)
         if not alike:
@@ -199,7 +208,7 @@ class _Condition(AstToSqlAlchemyCoreVisitor):
         if isinstance(node.comparator, ast.In):
             return self._among(node)
         left, right = node.left, node.right
-        self._check_alike(self.kind(left), self.kind(right))
+        self._check_alike(left, right)
         if isinstance(node.comparator, ast.Eq | ast.NotEq):
             return self._equal(left, right, isinstance(node.comparator, ast.Eq))
         if "Null" in (self.kind(left), self.kind(right)):
@@ -213,6 +222,9 @@ class _Condition(AstToSqlAlchemyCoreVisitor):
         """Both sides; a date beside a moment is its first one."""
         kinds = (self.kind(left), self.kind(right))
         sides = [self._exactly(left), self._exactly(right)]
+        if "Guid" in kinds and kinds != ("Guid", "Guid"):
+            sides = [sa.literal(side.value.lower()) if kind == "String" else side
+                     for side, kind in zip(sides, kinds, strict=True)]  # fmt: skip
         if set(kinds) == set(_DAY):
             place = kinds.index("Date")
             node = (left, right)[place]
@@ -240,7 +252,7 @@ class _Condition(AstToSqlAlchemyCoreVisitor):
         for item in node.right.val:
             if not isinstance(item, ast._Literal):
                 raise not_supported(OPTION, "a list of other than plain values")
-            self._check_alike(self.kind(node.left), self.kind(item))
+            self._check_alike(node.left, item)
         if isinstance(node.left, ast._Literal):
             raise not_supported(OPTION, "`in` of other than a property")
         some = [item for item in node.right.val if not isinstance(item, ast.Null)]

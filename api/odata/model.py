@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 NAMESPACE = "Groundswell"
 LEVELS = (50, 80, 90, 95, 99)  # prediction intervals with columns of their own
@@ -108,7 +108,7 @@ FORECASTS = EntitySet(
         _RUN,
         _RECEIPT,
         Field("IsLatest", "Boolean", "whether it is of the newest forecast of its category"),
-        _CATEGORY,
+        replace(_CATEGORY, indexed=False),  # it is indexed together with IsLatest
         *_ITEM,
         Field("Frequency", "String", "`D`, `W-SUN` (weeks that end on Sunday), `MS` or `QS`"),
         Field("PeriodNumber", "Int32", "1 for the first period of the forecast"),

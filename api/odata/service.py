@@ -17,6 +17,7 @@ from starlette.datastructures import Headers
 
 from api.database import reading
 from api.odata import csdl
+from api.odata.filters import GUID
 from api.odata.model import ACCURACY, KEY, RUNS, SETS, EntitySet
 from api.odata.protocol import (
     PAGE,
@@ -268,7 +269,8 @@ def _split(segment: str) -> tuple[str, str | None]:
 def _guid(text: str) -> str:
     """A key, as it is stored."""
     value = text.strip().removeprefix(f"{KEY}=")
-    if not re.fullmatch(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", value):
+    value = value[1:-1] if value[:1] == value[-1:] == "'" else value  # as @odata/client writes it
+    if not GUID.fullmatch(value):
         raise wrong_option("key", f"{text!r}; allowed: a GUID, such as 9f8c2f0e-3d1b-5a43-8c0e-2f6f0e5f7c11")
     return value.lower()
 

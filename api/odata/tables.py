@@ -38,13 +38,13 @@ def _table(entities: EntitySet) -> sa.Table:
 TABLES: dict[str, sa.Table] = {entities.name: _table(entities) for entities in SETS.values()}
 FORECAST_ROW = TABLES[FORECASTS.name]
 # The newest forecasts are few among all: by category to find what is no longer the newest, by number to read them.
-for _by in ("Category", NUMBER):
-    sa.Index(
-        f"forecast_row_latest_{_by}",
-        FORECAST_ROW.c[_by],
-        sqlite_where=FORECAST_ROW.c.IsLatest == sa.true(),
-        postgresql_where=FORECAST_ROW.c.IsLatest,
-    )
+sa.Index("forecast_row_Category", FORECAST_ROW.c.Category, FORECAST_ROW.c.IsLatest)
+sa.Index(
+    "forecast_row_latest",
+    FORECAST_ROW.c[NUMBER],
+    sqlite_where=FORECAST_ROW.c.IsLatest == sa.true(),
+    postgresql_where=FORECAST_ROW.c.IsLatest,
+)
 
 fold_state = sa.Table(
     "fold_state",

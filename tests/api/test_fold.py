@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 
 from api.database import engine_of, issued, job, reading, writing
 from api.fold import SMALL, catch_up, fold_some, fold_until, follow_jobs
-from api.fold_rows import span
+from api.fold_rows import id_of, span
 from api.ledger import Issued, Ledger
 from api.odata.model import SETS
 from api.odata.tables import TABLES
@@ -174,6 +175,17 @@ def test_a_large_backlog_is_left_to_the_process_that_folds(tmp_path: Path) -> No
     receipts = [row["Receipt"] for row in rows(tmp_path, "Forecasts")]
     assert len(receipts) == SMALL + 1
     assert receipts == sorted(receipts)  # oldest first
+
+
+def test_keys_are_uuids_in_the_order_of_the_receipts(tmp_path: Path) -> None:
+    receipts = [issue(tmp_path, number, "Boots", [period_of(week) for week in WEEKS]) for number in range(50)]
+    fold_all(tmp_path)
+    found = [uuid.UUID(row["Id"]) for row in rows(tmp_path, "Forecasts")]
+    assert {(one.version, one.variant) for one in found} == {(8, uuid.RFC_4122)}
+    assert len(set(found)) == 2 * len(receipts)
+    assert found[::2] == sorted(found[::2])
+    assert id_of("fc_0", "x") == id_of("fc_0", "x") != id_of("fc_0", "y")
+    assert uuid.UUID(id_of("another form")).version == 8
 
 
 @pytest.mark.parametrize(

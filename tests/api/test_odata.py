@@ -121,10 +121,12 @@ def test_one_entity_by_its_key_and_from_there_on(client: TestClient) -> None:
     first = ask(client, "Forecasts")["value"][0]
     key = first["Id"]
     assert str(uuid.UUID(key)) == key
-    for address in (f"Forecasts({key})", f"Forecasts(Id={key})", f"Forecasts({key.upper()})"):
+    for address in (f"Forecasts({key})", f"Forecasts(Id={key})", f"Forecasts({key.upper()})", f"Forecasts('{key}')"):
         entity = ask(client, address)
         assert entity.pop("@odata.context") == f"https://shop.example{ROOT}/$metadata#Forecasts/$entity"
         assert entity == first
+    for written in (key, key.upper(), f"'{key.upper()}'"):
+        assert ask(client, f"Forecasts?$filter=Id eq {written} or Id in ({written})")["value"] == [first]
     parts = ask(client, f"Forecasts({key})/Contributions")["value"]
     assert [part["Driver"] for part in parts] == ["level", "google_trends/boots/US"]
     assert {part["ForecastId"] for part in parts} == {key}
