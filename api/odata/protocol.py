@@ -11,6 +11,7 @@ import orjson
 from starlette.datastructures import Headers
 
 VERSION = {"OData-Version": "4.0"}
+LONGEST = 250  # characters of a message, which quotes what was sent
 PAGE = 10_000  # most entities of one answer
 Metadata = Literal["none", "minimal", "full"]
 _LEGACY: dict[str, Metadata] = {"nometadata": "none", "minimalmetadata": "minimal", "fullmetadata": "full"}
@@ -29,7 +30,7 @@ class ODataError(Exception):
 
 def wrong_option(option: str, message: str) -> ODataError:
     """400: an option cannot be understood."""
-    return ODataError(400, "BadRequest", f"{option}: {message}", option)
+    return ODataError(400, "BadRequest", f"{option}: {message}"[:LONGEST], option)
 
 
 def not_supported(option: str, what: str) -> ODataError:

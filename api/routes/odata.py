@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 
 from api.database import engine_of
@@ -29,7 +30,22 @@ CODES = {401: "Unauthorized", 403: "Forbidden", 429: "TooManyRequests", 503: "Se
 limiter = CapacityLimiter(AT_ONCE)
 
 
-@router.api_route("/odata{path:path}", methods=ALL, include_in_schema=False)
+class _Rest(Convertor[str]):
+    """All that is left of the address: `path` ends before a line break, which would then be answered by others."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("rest", _Rest())
+
+
+@router.api_route("/odata{path:rest}", methods=ALL, include_in_schema=False)
 async def odata(request: Request) -> Response:
     """Any request below /odata."""
     try:

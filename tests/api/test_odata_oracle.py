@@ -270,3 +270,22 @@ def test_order_and_pages_are_those_of_python(
     query += f"&$skip={skip}" + (f"&$top={top}" if top is not None else "")
     query += "&$filter=" + quote(condition[0], safe="") if condition else ""
     assert read(client, query, size) == [row["Id"] for row in expected[:top]]
+
+
+WORDS = (
+    *STRINGS, *FLOATS, *WHOLE, *MOMENTS, *DAYS, "IsLatest", "Id", "Nothing", "eq", "ne", "gt", "in", "and", "or", "not",
+    "add", "div", "mod", "(", ")", ",", "-", "/", "null", "true", "'a'", "'", "1", "0", "1.5", "99999999999999999999",
+    "2026-03-01", "2026-03-01T00:00:00Z", "9f8c2f0e-3d1b-5a43-8c0e-2f6f0e5f7c11", "contains(", "substring(", "now()",
+    "year(", "date(", "round(", "concat(", "any(", "x:", "=", "@p", "$it", "duration'P1D'", "12:00:00",
+)  # fmt: skip
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(words=st.lists(st.sampled_from(WORDS), max_size=12), between=st.sampled_from((" ", "", "  ")))
+def test_whatever_is_written_gets_an_answer_that_names_the_option(
+    client: TestClient, words: list[str], between: str
+) -> None:
+    response = client.get("/odata/v4/Forecasts?$filter=" + quote(between.join(words), safe=""))
+    assert response.status_code in (200, 400, 501), (words, response.text)
+    if response.status_code != 200:
+        assert response.json()["error"]["target"] == "$filter"

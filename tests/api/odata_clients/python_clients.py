@@ -50,10 +50,9 @@ def odatapy(root: str) -> dict[str, Any]:
 
     client = ODataClient(root, transport=HttpxTransport())
     forecasts = client.uri().append_entity_set_segment("Forecasts")
-    latest = forecasts.copy().filter((Field("Category") == "Boots") & (Field("IsLatest") == True))  # noqa: E712
-    rows = client.iter_entities(
-        latest.copy().select("Id", "Period", "ForecastedQuantity").orderby("Period desc").top(3)
-    )
+    latest = forecasts.copy().filter(Field("Category").eq("Boots") & Field("IsLatest").eq(True))
+    latest = latest.select("Id", "Period", "ForecastedQuantity").orderby("Period desc").top(3)
+    rows = client.iter_entities(latest)
     return {
         "sets": sorted(client.get_service_document().entity_sets),
         "latest": [[str(row.get_value("Period")), float(row.get_value("ForecastedQuantity"))] for row in rows],
