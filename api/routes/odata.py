@@ -61,7 +61,7 @@ def _answer(request: Request) -> Reply:
     caller = caller_of(request, face="odata")
     if SCOPE not in caller.scopes and "admin" not in caller.scopes:
         raise ODataError(403, "Forbidden", f"the key lacks the scope {SCOPE}")
-    path = request.url.path
+    path: str = request.scope["path"]  # not that of `url`, which loses line breaks
     if path != ROOT and not path.startswith(f"{ROOT}/"):
         raise ODataError(404, "NotFound", f"nothing is served at {path}; the service is at {ROOT}/")
     if request.method not in METHODS and not path.startswith(f"{ROOT}/$batch"):
