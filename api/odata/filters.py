@@ -293,8 +293,10 @@ class _Condition(AstToSqlAlchemyCoreVisitor):
         kind = self._kind_of_sum(node)
         left, right = self.visit(node.left), self.visit(node.right)
         if isinstance(node.op, ast.Div):
-            right = sa.func.nullif(right, 0)
-            return sa.cast(left / right, sa.BigInteger) if kind == "Integer" else left / right
+            if kind == "Number":
+                return left / sa.func.nullif(right, 0)
+            whole, by = sa.cast(left, sa.BigInteger), sa.func.nullif(sa.cast(right, sa.BigInteger), 0)
+            return whole.op("/", return_type=sa.BigInteger())(by)  # both databases cut the rest off
         if isinstance(node.op, ast.Mod):
             if kind != "Integer":
                 raise not_supported(OPTION, "mod of other than whole numbers")

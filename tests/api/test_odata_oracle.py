@@ -54,9 +54,16 @@ def fill(home: Path) -> None:
     fold_all(home)
 
 
+class Rows(list[Row]):
+    """Hypothesis prints the arguments of what fails."""
+
+    def __repr__(self) -> str:
+        return f"{len(self)} rows"
+
+
 @pytest.fixture(scope="module")
-def rows(client: TestClient) -> list[Row]:
-    found: list[Row] = client.get("/odata/v4/Forecasts").json()["value"]
+def rows(client: TestClient) -> Rows:
+    found = Rows(client.get("/odata/v4/Forecasts").json()["value"])
     assert len(found) == ROWS
     for row in found:
         for name in MOMENTS:
