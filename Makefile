@@ -7,7 +7,10 @@ PEERS := pytrends-next==0.1.0 gdeltdoc==1.12.0 mwviews==0.2.1 pageviewapi==0.5.0
 # Its licence (GPL-3) and its versions are its own: it runs as a process beside Groundswell.
 TRYTON := trytond==8.2.1 proteus==8.2.0 trytond-stock-forecast==8.2.0
 
-.PHONY: help setup demo serve test test-heavy peers tryton lint format bench clean
+# Of OData: in one more environment, together with those from npm.
+ODATA_CLIENTS := python-odata==0.8.1 sqlalchemy-odata==0.2.3 odatapy==5.3.0 httpx==0.28.1
+
+.PHONY: help setup demo serve test test-heavy peers tryton odata-clients lint format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,6 +48,15 @@ tryton: .venv-tryton/.installed ## an ERP to prove exports and imports with, in 
 .venv-peers/.installed: Makefile
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check $(PEERS)
+	@touch $@
+
+odata-clients: .venv-odata/.installed ## clients of OData that others wrote, from PyPI and npm, in .venv-odata
+
+.venv-odata/.installed: Makefile tests/api/odata_clients/package.json
+	$(PYTHON) -m venv .venv-odata
+	.venv-odata/bin/python -m pip install --quiet --disable-pip-version-check $(ODATA_CLIENTS)
+	cp tests/api/odata_clients/package.json .venv-odata/
+	cd .venv-odata && npm install --no-audit --no-fund --silent
 	@touch $@
 
 test-heavy: $(VENV)/.installed-dev ## the slow tests: real servers, kills, a browser, real data

@@ -33,6 +33,7 @@ from api.routes import (
     forecasts,
     health,
     jobs,
+    odata,
     power_platform,
     runs,
     signals,
@@ -73,7 +74,7 @@ def create_app(settings: Settings, anonymous_hosts: Collection[str] | None = Non
     app.state.forecaster = Forecaster(settings, app.state.snapshots)
     app.state.ledger, app.state.jobs = Ledger(settings), Jobs(settings)
     app.state.business_central = business_central.Batch(settings, app.state.snapshots, app.state.ledger)
-    app.state.error_shapes = [(bc_errors.is_ours, bc_errors.azure_error)]
+    app.state.error_shapes = [(bc_errors.is_ours, bc_errors.azure_error), (odata.is_ours, odata.odata_error)]
     app.state.running = set()  # forecasts that nobody waits for any more
     app.state.forecasting = CapacityLimiter(_at_once(settings))
     app.state.gate = Gate(settings, anonymous_hosts)
@@ -86,10 +87,10 @@ def create_app(settings: Settings, anonymous_hosts: Collection[str] | None = Non
     app.add_middleware(RequestLog)
     app.add_middleware(RequestId)
     errors.install(app)
-    nouns = (bulk, forecasts, uploads, categories, signals, sources, jobs, health, runs, webhooks, power_platform)
-    for noun in nouns:
+    nouns = (bulk, forecasts, uploads, categories, signals, sources, jobs, health, runs, webhooks)
+    faces = (odata, business_central, power_platform)
+    for noun in (*nouns, *faces):
         app.include_router(noun.router)
-    app.include_router(business_central.router)
     _add_docs(app)
     _document_problems(app)
     return app

@@ -6,7 +6,7 @@ import datetime as dt
 import secrets
 import time
 
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, in order of the characters' codes
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, in order of the characters' codes
 
 
 def new_receipt() -> str:
@@ -21,4 +21,4 @@ def receipt_at(moment: dt.datetime, bits: int) -> str:
 
 def _receipt(milliseconds: int, bits: int) -> str:
     number = milliseconds << 80 | bits
-    return "fc_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+    return "fc_" + "".join(ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))

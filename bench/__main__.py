@@ -12,6 +12,7 @@ COMMANDS = (
     ("bench.parsing",),
     ("bench.pulling", "--series", "100", "--kills", "5"),
     ("bench.stitching",),
+    ("bench.odata",),
     ("bench.latency",),
     ("bench.business_central",),
     ("bench.requests",),

@@ -296,6 +296,24 @@ def test_keys_are_checked_in_many_threads_at_once(own: Settings, monkeypatch: py
     assert sorted(found) == sorted(text[8:18] for text in texts for _ in range(5))
 
 
+def test_odata_takes_its_key_in_every_way_and_tells_a_refusal_in_its_own_shape(own: Settings) -> None:
+    _, text = create(own, "excel", ["forecast:read", "forecast:write"])
+    client = client_over(own)
+    for category in CATEGORIES[:2]:
+        body = {"category": category, "horizon": 2}
+        assert client.post("/v1/forecasts", json=body, headers={"X-API-Key": text}).status_code == 200
+    for given in ({"headers": basic("any", text)}, {"params": {"api_key": text}}, {"headers": {"X-API-Key": text}}):
+        assert (
+            client.get("/odata/v4/Forecasts/$count", **given).text.lstrip("\ufeff") == "10"
+        )  # two weeks ahead, three behind  # type: ignore[arg-type]
+    page = client.get("/odata/v4/Forecasts", params={"api_key": text}, headers={"Prefer": "odata.maxpagesize=3"})
+    assert text not in page.json()["@odata.nextLink"]
+    refused = client.get("/odata/v4/Forecasts")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "Unauthorized")
+    assert refused.headers["www-authenticate"].startswith("Basic")
+    assert refused.headers["odata-version"] == "4.0"
+
+
 def test_business_central_takes_its_key_in_every_way_and_tells_a_refusal_in_its_own_shape(own: Settings) -> None:
     _, text = create(own, "erp", ["forecast:write"])
     client, rows = client_over(own), [["1896-S", str(n), str(n % 4 + 5)] for n in range(1, 7)]

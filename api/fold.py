@@ -1,0 +1,182 @@
+"""Issued forecasts as flat rows, for OData: oldest first, a few at a time, each exactly once.
+
+The job worker's process folds all the time (`fold_until`); a read of OData folds what is left where that is little
+(`catch_up`). Both may do the same forecast at once: ids come from its receipt, and a row that is there is left alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from api.database import engine_of, issued, job, now, reading, writing
+from api.fold_rows import Parts, category_row, parts_of, run_of
+from api.odata.model import ACCURACY, CATEGORIES, CONTRIBUTIONS, FORECASTS, KEY, RUNS, SIGNALS
+from api.odata.tables import FORECAST_ROW, TABLES, fold_state
+from api.settings import Settings
+from api.snapshots import Snapshots
+from signals.store import StoreEmpty
+
+log = logging.getLogger("groundswell")
+
+TOGETHER = 16  # forecasts in one transaction: whoever else writes waits for it
+SMALL = 64  # a backlog that a read works off by itself
+PAUSE_SECONDS = 0.5
+_CATEGORY_ROW, _RUN_ROW = TABLES[CATEGORIES.name], TABLES[RUNS.name]
+_VERSION = "categories"  # in fold_state: the data version that category_row shows
+
+
+def fold_until(settings: Settings, stop: threading.Event) -> None:
+    """Fold what is issued until `stop`; an error is logged, and tried again."""
+    engine, snapshots = engine_of(settings), Snapshots(settings.home)
+    while not stop.is_set():
+        try:
+            follow_store(engine, snapshots)
+            folded = fold_some(engine)
+            follow_jobs(engine)
+        except Exception:
+            log.exception("issued forecasts were not folded for OData; it is tried again")
+            stop.wait(10 * PAUSE_SECONDS)
+            continue
+        stop.wait(PAUSE_SECONDS if folded < TOGETHER else PAUSE_SECONDS / 20)  # let others write in between
+
+
+def catch_up(engine: sa.Engine, snapshots: Snapshots) -> None:
+    """Fold a small backlog, so that a forecast shows at once; a large one is left to `fold_until`."""
+    follow_store(engine, snapshots)
+    with reading(engine) as connection:
+        waiting = connection.execute(sa.select(issued.c.receipt).where(_waiting()).limit(SMALL + 1)).all()
+    if len(waiting) <= SMALL:
+        for _ in range(0, len(waiting), TOGETHER):
+            fold_some(engine)
+    follow_jobs(engine)
+
+
+def fold_some(engine: sa.Engine, most: int = TOGETHER) -> int:
+    """Fold the oldest forecasts that are not; how many there were, at most `most`."""
+    query = sa.select(issued).where(_waiting()).order_by(issued.c.receipt).limit(most)
+    with reading(engine) as connection:
+        waiting = connection.execute(query).mappings().all()
+        if not waiting:
+            return 0
+        names = {row["category"] for row in waiting} - {None}
+        known = connection.execute(sa.select(_CATEGORY_ROW).where(_CATEGORY_ROW.c.Category.in_(names))).mappings()
+        categories = {row["Category"]: row for row in known}
+        runs = {row["run"] for row in waiting} - {None}
+        jobs = {row["job"]: row for row in connection.execute(_jobs_of(runs)).mappings()}
+    moment = now()
+    made = [parts for row in waiting if (parts := _parts(row, categories, moment)) is not None]
+    owners = {run[KEY]: run for run in (run_of(row, jobs.get(row["run"]), moment) for row in waiting)}
+    _write(engine, [row["receipt"] for row in waiting], made, list(owners.values()))
+    return len(waiting)
+
+
+def _waiting() -> sa.ColumnElement[bool]:
+    return issued.c.folded == sa.false()
+
+
+def _jobs_of(runs: Iterable[str]) -> sa.Select[Any]:
+    names = ("job", "kind", "state", "accepted", "started", "finished", "total", "done")
+    return sa.select(*(job.c[name] for name in names)).where(job.c.job.in_(runs))
+
+
+def _parts(row: sa.RowMapping, categories: dict[str, sa.RowMapping], moment: Any) -> Parts | None:
+    """The rows of one forecast; None for an answer that is no forecast of ours, which is then left out."""
+    try:
+        return parts_of(row, orjson.loads(zlib.decompress(row["answer"])), categories.get(row["category"]), moment)
+    except (KeyError, TypeError, ValueError, IndexError, zlib.error) as error:
+        log.error("forecast %s cannot be shown by OData: %r", row["receipt"], error)
+        return None
+
+
+def _write(engine: sa.Engine, receipts: list[str], made: list[Parts], runs: list[dict[str, Any]]) -> None:
+    with writing(engine) as connection:
+        connection.execute(issued.update().where(issued.c.receipt.in_(receipts)).values(folded=True))
+        newest = _newest(connection, {parts.category for parts in made if parts.category is not None})
+        for parts in made:
+            for row in parts.forecasts:
+                row["IsLatest"] = newest.get(row["Category"]) == row["Receipt"]
+        _insert(connection, RUNS.name, runs)
+        _insert(connection, FORECASTS.name, [row for parts in made for row in parts.forecasts])
+        _insert(connection, CONTRIBUTIONS.name, [row for parts in made for row in parts.contributions])
+        _insert(connection, SIGNALS.name, [row for parts in made for row in parts.signals])
+        _insert(connection, ACCURACY.name, [parts.accuracy for parts in made])
+        for category, receipt in newest.items():
+            old = sa.and_(FORECAST_ROW.c.Category == category, FORECAST_ROW.c.IsLatest == sa.true())
+            over = FORECAST_ROW.update().where(old, FORECAST_ROW.c.Receipt != receipt)
+            connection.execute(over.values(IsLatest=False, ModifiedAt=now()))
+
+
+def _newest(connection: sa.Connection, categories: set[str]) -> dict[str, str]:
+    """By category the newest receipt among the folded."""
+    found = {}
+    for category in categories:
+        folded = issued.c.folded.is_not(sa.false())  # not `=`: it would take the index by `folded`, which is no help
+        query = sa.select(issued.c.receipt).where(issued.c.category == category, folded)
+        found[category] = connection.execute(query.order_by(issued.c.receipt.desc()).limit(1)).scalar_one()
+    return found
+
+
+def _insert(connection: sa.Connection, name: str, rows: Sequence[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
+    connection.execute(insert(TABLES[name]).on_conflict_do_nothing(index_elements=[KEY]), rows)
+
+
+def follow_jobs(engine: sa.Engine) -> None:
+    """Bring the states of runs that are under way up to date."""
+    query = sa.select(_RUN_ROW).where(_RUN_ROW.c.State.in_(("pending", "running")))
+    with reading(engine) as connection:
+        shown = {row[KEY]: row for row in connection.execute(query).mappings()}
+        jobs = [dict(row) for row in connection.execute(_jobs_of(shown)).mappings()] if shown else []
+    pairs = {"State": "state", "StartedAt": "started", "FinishedAt": "finished", "Total": "total", "Done": "done"}
+    changed = []
+    for found in jobs:
+        values = {name: found[column] for name, column in pairs.items()}
+        if any(shown[found["job"]][name] != value for name, value in values.items()):
+            changed.append((found["job"], values))
+    if changed:
+        with writing(engine) as connection:
+            for number, values in changed:
+                update = _RUN_ROW.update().where(_RUN_ROW.c[KEY] == number)
+                connection.execute(update.values(**values, ModifiedAt=now()))
+
+
+def follow_store(engine: sa.Engine, snapshots: Snapshots) -> None:
+    """Bring the categories up to date with the published store, where that has moved on."""
+    try:
+        snapshot = snapshots.current()
+    except StoreEmpty:
+        return
+    version = snapshot.data_version
+    with reading(engine) as connection:
+        seen = connection.execute(sa.select(fold_state.c.value).where(fold_state.c.name == _VERSION)).scalar()
+        if seen == version:
+            return
+        shown = {row[KEY]: row for row in connection.execute(sa.select(_CATEGORY_ROW)).mappings()}
+    moment = now()
+    rows = [category_row(row, moment) for row in snapshot.categories().to_dict("records")]
+    changed = [row for row in rows if _differs(row, shown.get(row[KEY]))]
+    gone = shown.keys() - {row[KEY] for row in rows}
+    with writing(engine) as connection:
+        connection.execute(fold_state.delete().where(fold_state.c.name == _VERSION))
+        connection.execute(fold_state.insert().values(name=_VERSION, value=version))
+        keys = [*gone, *(row[KEY] for row in changed)]
+        if keys:
+            connection.execute(_CATEGORY_ROW.delete().where(_CATEGORY_ROW.c[KEY] == sa.bindparam("key")),
+                               [{"key": key} for key in keys])  # fmt: skip
+        _insert(connection, CATEGORIES.name, changed)
+
+
+def _differs(row: dict[str, Any], shown: sa.RowMapping | None) -> bool:
+    return shown is None or any(shown[name] != value for name, value in row.items() if name != "ModifiedAt")
