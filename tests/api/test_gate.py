@@ -302,6 +302,7 @@ def test_odata_takes_its_key_in_every_way_and_tells_a_refusal_in_its_own_shape(o
     for category in CATEGORIES[:2]:
         body = {"category": category, "horizon": 2}
         assert client.post("/v1/forecasts", json=body, headers={"X-API-Key": text}).status_code == 200
+    # Of two categories, the two weeks ahead and the three that are not known yet.
     for given in ({"headers": basic("any", text)}, {"params": {"api_key": text}}, {"headers": {"X-API-Key": text}}):
         assert (
             client.get("/odata/v4/Forecasts/$count", **given).text.lstrip("\ufeff") == "10"
