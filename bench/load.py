@@ -34,7 +34,7 @@ class _Pool:
     async def post(self, head: bytes, body: bytes) -> str:
         """Send one request and read its answer; the status, or the name of the error."""
         try:
-            reader, writer = self._free.pop() if self._free else await asyncio.open_connection(self._host, self._port)
+            reader, writer = await self._connection()
             writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
             answer = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             length = int(answer.lower().split("content-length:")[1].split("\r\n", 1)[0])
@@ -43,6 +43,15 @@ class _Pool:
             return type(error).__name__
         self._free.append((reader, writer))
         return answer.split(" ", 2)[1]
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """One that is free and that the server has not closed for having been idle, or a new one."""
+        while self._free:
+            reader, writer = self._free.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection(self._host, self._port)
 
     async def close(self) -> None:
         """Close all connections."""
