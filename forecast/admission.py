@@ -59,7 +59,9 @@ class _Branch:
 class _Desk:
     """One request: collects adjustments and evidence while candidates enter."""
 
-    def __init__(self, grid: Origins, surprises: Surprises, horizon: int, half_life: float, shape: tuple[int, ...]):
+    def __init__(
+        self, grid: Origins, surprises: Surprises, horizon: int, half_life: float, shape: tuple[int, ...]
+    ) -> None:
         self.grid, self.surprises, self.horizon = grid, surprises, horizon
         self.half_life = MEMORY * half_life / grid.stride
         self.candidates: Candidates = candidates_of(surprises, horizon)
