@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import threading
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import orjson
@@ -34,7 +35,7 @@ async def forecast_within(
         job = await run_sync(attempt.become_job)
         assert job is not None  # nothing has begun
         return job
-    making = asyncio.create_task(run_sync(attempt.run, limiter=app.state.forecasting))
+    making = asyncio.create_task(attempt.made_and_kept())
     done, _ = await asyncio.wait({making}, timeout=patience)
     job = None if done else await run_sync(attempt.become_job)
     if job is None:
@@ -70,20 +71,26 @@ class _Attempt:
     _job: Job | None = None
     _over: bool = False
 
-    def run(self) -> Issued:
-        """Forecast and keep it: under a receipt of its own, or under that of the job that it has become meanwhile."""
+    async def made_and_kept(self) -> Issued:
+        """The forecast, safe in the ledger. Others are made while it waits for the disk, and share its transaction."""
+        issued, kept = await run_sync(self._run, limiter=self.app.state.forecasting)
+        if kept is not None:
+            await asyncio.wrap_future(kept)
+        return issued
+
+    def _run(self) -> tuple[Issued, Future[None] | None]:
+        """Forecast: under a receipt of its own, or under that of the job that it has become meanwhile."""
         self.begun.set()
         ledger, forecaster = self._ledger, self._forecaster
         receipt = None if self.claim is None else self.claim.receipt_of(0)
         if self.claim and self.claim.again and (before := ledger.resolve(self.claim.receipt_of(0))):
-            return before
+            return before, None
         issued = forecaster.make(self.body, asked=self.asked, key_id=self.caller.key_id, receipt=receipt)
         with self._lock:
             self._over = self._job is None
         if self._job is not None:
             issued = _of_job(issued, self._job)
-        ledger.append(issued)
-        return issued
+        return issued, ledger.append_soon(issued)
 
     def become_job(self) -> Job | None:
         """The job that makes it from now on; None where it was made in this moment."""

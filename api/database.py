@@ -1,4 +1,8 @@
-"""The operational database: many small writes of many processes. SQLite in the home, or the one at `database_url`."""
+"""The operational database: many small writes of many processes. SQLite in the home, or the one at `database_url`.
+
+The rows that OData reads lie in a SQLite file of their own: whoever appends to the ledger never waits until they are
+written, and the file may be deleted, for all in it is made again from the ledger.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,9 @@ import sqlalchemy as sa
 from api.settings import Settings
 
 FILE = Path("state") / "operations.sqlite"
+ROWS_FILE = Path("state") / "odata.sqlite"
 metadata = sa.MetaData()
+rows_metadata = sa.MetaData()
 
 issued = sa.Table(
     "issued",
@@ -105,21 +111,27 @@ def database_url(settings: Settings) -> str:
 
 
 @lru_cache(maxsize=8)
-def engine_at(url: str) -> sa.Engine:
-    """The pool of connections of this process, with all tables made."""
+def engine_at(url: str, tables: sa.MetaData = metadata) -> sa.Engine:
+    """The pool of connections of this process, with the tables made."""
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
-    metadata.create_all(engine)
+    tables.create_all(engine)
     return engine
 
 
 def engine_of(settings: Settings) -> sa.Engine:
     """The engine for the operational database of these settings."""
     return engine_at(database_url(settings))
+
+
+def rows_engine_of(settings: Settings) -> sa.Engine:
+    """The engine for the rows that OData reads."""
+    url = settings.database_url or f"sqlite:///{(settings.home / ROWS_FILE).absolute()}"
+    return engine_at(url, rows_metadata)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from api.database import engine_of, issued, job, now, reading, writing
+from api.database import engine_of, issued, job, now, reading, rows_engine_of, writing
 from api.fold_rows import Parts, category_row, parts_of, run_of
 from api.odata.model import ACCURACY, CATEGORIES, CONTRIBUTIONS, FORECASTS, KEY, RUNS, SIGNALS
 from api.odata.tables import FORECAST_ROW, TABLES, fold_state
@@ -25,55 +25,75 @@ from signals.store import StoreEmpty
 
 log = logging.getLogger("groundswell")
 
-TOGETHER = 16  # forecasts in one transaction: whoever else writes waits for it
-SMALL = 64  # a backlog that a read works off by itself
+TOGETHER = 64  # forecasts in one transaction; as large a backlog a read works off by itself
 PAUSE_SECONDS = 0.5
 _CATEGORY_ROW, _RUN_ROW = TABLES[CATEGORIES.name], TABLES[RUNS.name]
 _VERSION = "categories"  # in fold_state: the data version that category_row shows
+_BEGUN = "begun"  # in fold_state: these tables are filled from a ledger whose marks are theirs
 
 
 def fold_until(settings: Settings, stop: threading.Event) -> None:
     """Fold what is issued until `stop`; an error is logged, and tried again."""
-    engine, snapshots = engine_of(settings), Snapshots(settings.home)
+    snapshots = Snapshots(settings.home)
     while not stop.is_set():
         try:
-            follow_store(engine, snapshots)
-            folded = fold_some(engine)
-            follow_jobs(engine)
+            begin(settings)
+            follow_store(settings, snapshots)
+            folded = fold_some(settings)
+            follow_jobs(settings)
         except Exception:
             log.exception("issued forecasts were not folded for OData; it is tried again")
             stop.wait(10 * PAUSE_SECONDS)
             continue
-        stop.wait(PAUSE_SECONDS if folded < TOGETHER else PAUSE_SECONDS / 20)  # let others write in between
+        stop.wait(PAUSE_SECONDS if folded < TOGETHER else 0)
 
 
-def catch_up(engine: sa.Engine, snapshots: Snapshots) -> None:
+def begin(settings: Settings) -> None:
+    """Where the tables are new, or were deleted: fold the whole ledger anew."""
+    mark = sa.select(fold_state.c.value).where(fold_state.c.name == _BEGUN)
+    with reading(rows_engine_of(settings)) as connection:
+        if connection.execute(mark).first() is not None:
+            return
+    with writing(engine_of(settings)) as connection:
+        connection.execute(issued.update().where(issued.c.folded == sa.true()).values(folded=False))
+    with writing(rows_engine_of(settings)) as connection:
+        if connection.execute(mark).first() is None:
+            connection.execute(fold_state.insert().values(name=_BEGUN, value=1))
+
+
+def catch_up(settings: Settings, snapshots: Snapshots) -> None:
     """Fold a small backlog, so that a forecast shows at once; a large one is left to `fold_until`."""
-    follow_store(engine, snapshots)
-    with reading(engine) as connection:
-        waiting = connection.execute(sa.select(issued.c.receipt).where(_waiting()).limit(SMALL + 1)).all()
-    if len(waiting) <= SMALL:
-        for _ in range(0, len(waiting), TOGETHER):
-            fold_some(engine)
-    follow_jobs(engine)
+    begin(settings)
+    follow_store(settings, snapshots)
+    with reading(engine_of(settings)) as connection:
+        waiting = connection.execute(sa.select(issued.c.receipt).where(_waiting()).limit(TOGETHER + 1)).all()
+    if 0 < len(waiting) <= TOGETHER:
+        fold_some(settings)
+    follow_jobs(settings)
 
 
-def fold_some(engine: sa.Engine, most: int = TOGETHER) -> int:
-    """Fold the oldest forecasts that are not; how many there were, at most `most`."""
-    query = sa.select(issued).where(_waiting()).order_by(issued.c.receipt).limit(most)
-    with reading(engine) as connection:
+def fold_some(settings: Settings) -> int:
+    """Fold the oldest forecasts that are not; how many there were, at most `TOGETHER`."""
+    query = sa.select(issued).where(_waiting()).order_by(issued.c.receipt).limit(TOGETHER)
+    with reading(engine_of(settings)) as connection:
         waiting = connection.execute(query).mappings().all()
         if not waiting:
             return 0
+        runs = {row["run"] for row in waiting} - {None}
+        jobs = {row["job"]: row for row in connection.execute(_jobs_of(runs)).mappings()}
+    with reading(rows_engine_of(settings)) as connection:
         names = {row["category"] for row in waiting} - {None}
         known = connection.execute(sa.select(_CATEGORY_ROW).where(_CATEGORY_ROW.c.Category.in_(names))).mappings()
         categories = {row["Category"]: row for row in known}
-        runs = {row["run"] for row in waiting} - {None}
-        jobs = {row["job"]: row for row in connection.execute(_jobs_of(runs)).mappings()}
     moment = now()
     made = [parts for row in waiting if (parts := _parts(row, categories, moment)) is not None]
     owners = {run[KEY]: run for run in (run_of(row, jobs.get(row["run"]), moment) for row in waiting)}
-    _write(engine, [row["receipt"] for row in waiting], made, list(owners.values()))
+    with writing(rows_engine_of(settings)) as connection:
+        _write(connection, made, list(owners.values()))
+    # Last: after a kill in between they are folded again, and rows that are there are left alone.
+    with writing(engine_of(settings)) as connection:
+        receipts = [row["receipt"] for row in waiting]
+        connection.execute(issued.update().where(issued.c.receipt.in_(receipts)).values(folded=True))
     return len(waiting)
 
 
@@ -95,32 +115,35 @@ def _parts(row: sa.RowMapping, categories: dict[str, sa.RowMapping], moment: Any
         return None
 
 
-def _write(engine: sa.Engine, receipts: list[str], made: list[Parts], runs: list[dict[str, Any]]) -> None:
-    with writing(engine) as connection:
-        connection.execute(issued.update().where(issued.c.receipt.in_(receipts)).values(folded=True))
-        newest = _newest(connection, {parts.category for parts in made if parts.category is not None})
-        for parts in made:
-            for row in parts.forecasts:
-                row["IsLatest"] = newest.get(row["Category"]) == row["Receipt"]
-        _insert(connection, RUNS.name, runs)
-        _insert(connection, FORECASTS.name, [row for parts in made for row in parts.forecasts])
-        _insert(connection, CONTRIBUTIONS.name, [row for parts in made for row in parts.contributions])
-        _insert(connection, SIGNALS.name, [row for parts in made for row in parts.signals])
-        _insert(connection, ACCURACY.name, [parts.accuracy for parts in made])
-        for category, receipt in newest.items():
-            old = sa.and_(FORECAST_ROW.c.Category == category, FORECAST_ROW.c.IsLatest == sa.true())
-            over = FORECAST_ROW.update().where(old, FORECAST_ROW.c.Receipt != receipt)
-            connection.execute(over.values(IsLatest=False, ModifiedAt=now()))
+def _write(connection: sa.Connection, made: list[Parts], runs: list[dict[str, Any]]) -> None:
+    newest = _newest(connection, made)
+    for parts in made:
+        for row in parts.forecasts:
+            row["IsLatest"] = newest.get(row["Category"]) == row["Receipt"]
+    _insert(connection, RUNS.name, runs)
+    _insert(connection, FORECASTS.name, [row for parts in made for row in parts.forecasts])
+    _insert(connection, CONTRIBUTIONS.name, [row for parts in made for row in parts.contributions])
+    _insert(connection, SIGNALS.name, [row for parts in made for row in parts.signals])
+    _insert(connection, ACCURACY.name, [parts.accuracy for parts in made])
+    for category, receipt in newest.items():
+        old = sa.and_(FORECAST_ROW.c.Category == category, FORECAST_ROW.c.IsLatest == sa.true())
+        over = FORECAST_ROW.update().where(old, FORECAST_ROW.c.Receipt != receipt)
+        connection.execute(over.values(IsLatest=False, ModifiedAt=now()))
 
 
-def _newest(connection: sa.Connection, categories: set[str]) -> dict[str, str]:
-    """By category the newest receipt among the folded."""
-    found = {}
-    for category in categories:
-        folded = issued.c.folded.is_not(sa.false())  # not `=`: it would take the index by `folded`, which is no help
-        query = sa.select(issued.c.receipt).where(issued.c.category == category, folded)
-        found[category] = connection.execute(query.order_by(issued.c.receipt.desc()).limit(1)).scalar_one()
-    return found
+def _newest(connection: sa.Connection, made: list[Parts]) -> dict[str, str]:
+    """By category the newest receipt among those that are written and those that are `made`."""
+    newest: dict[str, str] = {}
+    for parts in made:
+        if parts.category is not None and parts.forecasts:
+            newest[parts.category] = max(newest.get(parts.category, ""), parts.forecasts[0]["Receipt"])
+    column = FORECAST_ROW.c
+    written = sa.select(column.Category, sa.func.max(column.Receipt)).where(
+        column.Category.in_(newest), column.IsLatest == sa.true()
+    )
+    for category, receipt in connection.execute(written.group_by(column.Category)):
+        newest[category] = max(newest[category], receipt)
+    return newest
 
 
 def _insert(connection: sa.Connection, name: str, rows: Sequence[dict[str, Any]]) -> None:
@@ -133,12 +156,15 @@ def _insert(connection: sa.Connection, name: str, rows: Sequence[dict[str, Any]]
     connection.execute(insert(TABLES[name]).on_conflict_do_nothing(index_elements=[KEY]), rows)
 
 
-def follow_jobs(engine: sa.Engine) -> None:
+def follow_jobs(settings: Settings) -> None:
     """Bring the states of runs that are under way up to date."""
     query = sa.select(_RUN_ROW).where(_RUN_ROW.c.State.in_(("pending", "running")))
-    with reading(engine) as connection:
+    with reading(rows_engine_of(settings)) as connection:
         shown = {row[KEY]: row for row in connection.execute(query).mappings()}
-        jobs = [dict(row) for row in connection.execute(_jobs_of(shown)).mappings()] if shown else []
+    if not shown:
+        return
+    with reading(engine_of(settings)) as connection:
+        jobs = [dict(row) for row in connection.execute(_jobs_of(shown)).mappings()]
     pairs = {"State": "state", "StartedAt": "started", "FinishedAt": "finished", "Total": "total", "Done": "done"}
     changed = []
     for found in jobs:
@@ -146,19 +172,19 @@ def follow_jobs(engine: sa.Engine) -> None:
         if any(shown[found["job"]][name] != value for name, value in values.items()):
             changed.append((found["job"], values))
     if changed:
-        with writing(engine) as connection:
+        with writing(rows_engine_of(settings)) as connection:
             for number, values in changed:
                 update = _RUN_ROW.update().where(_RUN_ROW.c[KEY] == number)
                 connection.execute(update.values(**values, ModifiedAt=now()))
 
 
-def follow_store(engine: sa.Engine, snapshots: Snapshots) -> None:
+def follow_store(settings: Settings, snapshots: Snapshots) -> None:
     """Bring the categories up to date with the published store, where that has moved on."""
     try:
         snapshot = snapshots.current()
     except StoreEmpty:
         return
-    version = snapshot.data_version
+    version, engine = snapshot.data_version, rows_engine_of(settings)
     with reading(engine) as connection:
         seen = connection.execute(sa.select(fold_state.c.value).where(fold_state.c.name == _VERSION)).scalar()
         if seen == version:

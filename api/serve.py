@@ -30,6 +30,7 @@ PATIENCE_SECONDS = 5.0  # for an import that has the home when `serve` starts
 START_SECONDS = 120.0
 LONGEST_PAUSE = 30.0
 STABLE_SECONDS = 60.0
+JOBS_NICE = 5  # who waits for an answer comes before what is done in the background
 # One thread a process in linear algebra: several in each of several workers slow one another down.
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -287,6 +288,7 @@ def _do_jobs(settings: Settings, report: Connection) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     _as_child(settings)
+    os.nice(JOBS_NICE)
     threading.Thread(target=fold_until, args=(settings, stop), name="fold", daemon=True).start()
     Worker(settings, HANDLERS).run(stop, lambda: report.send(READY))
 

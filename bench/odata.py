@@ -21,7 +21,6 @@ from statistics import median
 import httpx
 import orjson
 
-from api.database import engine_of
 from api.fold import fold_some
 from api.ledger import MOST, Issued, Ledger
 from api.receipts import receipt_at
@@ -85,13 +84,13 @@ def _period(label: dt.date, value: float) -> dict[str, object]:
 
 def fill(settings: Settings, rows: int) -> None:
     """Issue and fold forecasts of so many periods, and say how long it took."""
-    ledger, engine, forecasts = Ledger(settings), engine_of(settings), -(-rows // PERIODS)
+    ledger, forecasts = Ledger(settings), -(-rows // PERIODS)
     began = time.perf_counter()
     for first in range(0, forecasts, MOST):
         ledger.append(*(issued(number) for number in range(first, min(first + MOST, forecasts))))
     kept = time.perf_counter()
     print(f"issued {forecasts:,} forecasts: {kept - began:.0f} s")
-    while fold_some(engine, 200):
+    while fold_some(settings):
         pass
     seconds = time.perf_counter() - kept
     print(f"folded {forecasts * PERIODS:,} forecast rows and their contributions: {seconds:.0f} s, "

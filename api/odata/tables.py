@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from api.database import metadata
+from api.database import rows_metadata
 from api.odata.model import FORECASTS, KEY, SETS, EntitySet, Field
 
 NUMBER = "number"  # rows are given in this order, that in which they came: what is new comes last
@@ -32,7 +32,7 @@ def _table(entities: EntitySet) -> sa.Table:
     name = entities.table
     indexes = [sa.Index(f"{name}_{one.name}", one.name) for one in entities.fields if one.indexed]
     unique = sa.Index(f"{name}_{KEY}", KEY, unique=True)
-    return sa.Table(name, metadata, number, *map(_column, entities.fields), unique, *indexes)
+    return sa.Table(name, rows_metadata, number, *map(_column, entities.fields), unique, *indexes)
 
 
 TABLES: dict[str, sa.Table] = {entities.name: _table(entities) for entities in SETS.values()}
@@ -48,7 +48,7 @@ sa.Index(
 
 fold_state = sa.Table(
     "fold_state",
-    metadata,
+    rows_metadata,
     sa.Column("name", sa.String(40), primary_key=True),
     sa.Column("value", sa.BigInteger, nullable=False),
 )

@@ -12,7 +12,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
-from api.database import engine_of
+from api.database import rows_engine_of
 from api.fold import catch_up
 from api.odata.protocol import VERSION, ODataError, Reply, error_reply
 from api.odata.service import Asked, answer, is_first_page
@@ -75,11 +75,11 @@ def _answer(request: Request, caller: Caller) -> Reply:
     if request.method not in METHODS and not path.startswith(f"{ROOT}/$batch"):
         message = f"{request.method} is not allowed: the service is read-only"
         raise ODataError(405, "MethodNotAllowed", message, headers={"Allow": ", ".join(METHODS)})
-    engine = engine_of(settings_of(request))
+    settings = settings_of(request)
     query = request.scope["query_string"]
-    asked = Asked(f"{base_url(request)}{ROOT}", path.removeprefix(ROOT), query, request.headers, caller, engine)
+    asked = Asked(f"{base_url(request)}{ROOT}", path.removeprefix(ROOT), query, request.headers, caller, rows_engine_of(settings))
     if is_first_page(asked):
-        catch_up(engine, request.app.state.snapshots)
+        catch_up(settings, request.app.state.snapshots)
     return answer(asked)
 
 

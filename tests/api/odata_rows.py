@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 
-from api.database import engine_of
 from api.fold import fold_some
 from api.ledger import Issued, Ledger
 from api.receipts import receipt_at
@@ -91,5 +90,5 @@ def issue(
 
 def fold_all(home: Path) -> None:
     """Fold whatever waits."""
-    while fold_some(engine_of(Settings(home=home))):
+    while fold_some(Settings(home=home)):
         pass

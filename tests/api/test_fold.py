@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from api.database import engine_of, issued, job, reading, writing
-from api.fold import SMALL, catch_up, fold_some, fold_until, follow_jobs
+from api.database import ROWS_FILE, engine_at, engine_of, issued, job, reading, rows_engine_of, writing
+from api.fold import TOGETHER, catch_up, fold_some, fold_until, follow_jobs
 from api.fold_rows import id_of, span
 from api.ledger import Issued, Ledger
 from api.odata.model import SETS
@@ -28,7 +28,7 @@ WEEKS = ["2026-11-29", "2026-12-06"]
 
 def rows(home: Path, name: str) -> list[dict[str, Any]]:
     table = TABLES[name]
-    with reading(engine_of(Settings(home=home))) as connection:
+    with reading(rows_engine_of(Settings(home=home))) as connection:
         return [dict(row) for row in connection.execute(sa.select(table).order_by(table.c.number)).mappings()]
 
 
@@ -72,17 +72,32 @@ def test_folding_again_changes_nothing(tmp_path: Path) -> None:
         issue(tmp_path, number, "Boots", [period_of(week) for week in WEEKS], signals=[signal_of("boots")])
     fold_all(tmp_path)
     before, ids = {name: rows(tmp_path, name) for name in SETS}, keys(tmp_path)
-    assert fold_some(engine_of(Settings(home=tmp_path))) == 0
+    assert fold_some(Settings(home=tmp_path)) == 0
     with writing(engine_of(Settings(home=tmp_path))) as connection:  # as after a restored backup
         connection.execute(issued.update().values(folded=False))
     fold_all(tmp_path)
     assert {name: rows(tmp_path, name) for name in SETS} == before
     with writing(engine_of(Settings(home=tmp_path))) as connection:
         connection.execute(issued.update().values(folded=False))
+    with writing(rows_engine_of(Settings(home=tmp_path))) as connection:
         for name in SETS:
             connection.execute(TABLES[name].delete())
     fold_all(tmp_path)
     assert keys(tmp_path) == ids
+
+
+def test_rows_that_were_deleted_are_made_again_from_the_ledger(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    issue(tmp_path, 1, "Boots", [period_of(week) for week in WEEKS], signals=[signal_of("boots")])
+    catch_up(settings, Snapshots(tmp_path))
+    ids = keys(tmp_path)
+    rows_engine_of(settings).dispose()
+    engine_at.cache_clear()
+    for file in (tmp_path / ROWS_FILE).parent.glob(f"{ROWS_FILE.name}*"):
+        file.unlink()
+    catch_up(settings, Snapshots(tmp_path))
+    assert keys(tmp_path) == ids
+    assert all(ids[name] for name in ids if name != "Categories")
 
 
 def test_only_the_newest_forecast_of_a_category_is_the_latest(tmp_path: Path) -> None:
@@ -130,23 +145,23 @@ def test_the_run_of_a_job_follows_the_job(tmp_path: Path) -> None:
     assert {row["RunId"] for row in rows(tmp_path, "Forecasts")} == {number}
     with writing(engine) as connection:
         connection.execute(job.update().values(state="succeeded", done=2, finished=MOMENT))
-    follow_jobs(engine)
+    follow_jobs(Settings(home=tmp_path))
     (over,) = rows(tmp_path, "Runs")
     assert (over["State"], over["Done"], over["FinishedAt"]) == ("succeeded", 2, MOMENT)
     assert over["ModifiedAt"] > run["ModifiedAt"]
 
 
 def test_categories_follow_the_store(tmp_path: Path) -> None:
-    engine, snapshots = engine_of(Settings(home=tmp_path)), Snapshots(tmp_path)
-    catch_up(engine, snapshots)
+    settings, snapshots = Settings(home=tmp_path), Snapshots(tmp_path)
+    catch_up(settings, snapshots)
     assert rows(tmp_path, "Categories") == []
     fill(tmp_path, last_week() - pd.Timedelta(weeks=3))
-    catch_up(engine, snapshots)
+    catch_up(settings, snapshots)
     boots, hats = sorted(rows(tmp_path, "Categories"), key=lambda row: str(row["Category"]))
     assert (boots["Category"], boots["ItemNumber"], boots["Periods"]) == ("Boots", "1000", 130)
     assert boots["EndDay"] == (last_week() - pd.Timedelta(weeks=2)).date()
     fill(tmp_path, last_week())
-    catch_up(engine, snapshots)
+    catch_up(settings, snapshots)
     after = sorted(rows(tmp_path, "Categories"), key=lambda row: str(row["Category"]))
     assert [row["Id"] for row in after] == [boots["Id"], hats["Id"]]
     assert after[0]["EndDay"] == (last_week() + pd.Timedelta(weeks=1)).date()
@@ -157,23 +172,23 @@ def test_categories_follow_the_store(tmp_path: Path) -> None:
 
 def test_a_large_backlog_is_left_to_the_process_that_folds(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
-    for number in range(SMALL + 1):
+    for number in range(TOGETHER + 1):
         issue(tmp_path, number, "Boots", [period_of(WEEKS[0])])
-    catch_up(engine_of(settings), Snapshots(tmp_path))
+    catch_up(settings, Snapshots(tmp_path))
     assert rows(tmp_path, "Forecasts") == []
     stop = threading.Event()
     thread = threading.Thread(target=fold_until, args=(settings, stop))
     thread.start()
     deadline = threading.Event()
     for _ in range(200):
-        if len(rows(tmp_path, "Forecasts")) == SMALL + 1:
+        if len(rows(tmp_path, "Forecasts")) == TOGETHER + 1:
             break
         deadline.wait(0.05)
     stop.set()
     thread.join(10)
     assert not thread.is_alive()
     receipts = [row["Receipt"] for row in rows(tmp_path, "Forecasts")]
-    assert len(receipts) == SMALL + 1
+    assert len(receipts) == TOGETHER + 1
     assert receipts == sorted(receipts)  # oldest first
 
 
