@@ -8,7 +8,6 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
-from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -22,6 +21,7 @@ from api.forecasting import Forecaster
 from api.gate import Gate
 from api.headers import ResponseHeaders, cross_origin, page_policy
 from api.idempotency import Idempotency
+from api.inbox import Inbox
 from api.jobs import Jobs
 from api.ledger import Ledger
 from api.middleware import BodyLimit, RequestId
@@ -44,6 +44,7 @@ from api.routes import (
 from api.security import document
 from api.settings import Settings
 from api.snapshots import Snapshots
+from api.turns import Turns
 
 DESCRIPTION = (
     "Forecasts sales per product category, retrains on every request, and shows which outside signals moved the "
@@ -73,10 +74,11 @@ def create_app(settings: Settings, anonymous_hosts: Collection[str] | None = Non
     app.state.snapshots = Snapshots(settings.home)
     app.state.forecaster = Forecaster(settings, app.state.snapshots)
     app.state.ledger, app.state.jobs = Ledger(settings), Jobs(settings)
+    app.state.inbox = Inbox(settings, app.state.jobs)
     app.state.business_central = business_central.Batch(settings, app.state.snapshots, app.state.ledger)
     app.state.error_shapes = [(bc_errors.is_ours, bc_errors.azure_error), (odata.is_ours, odata.odata_error)]
     app.state.running = set()  # forecasts that nobody waits for any more
-    app.state.forecasting = CapacityLimiter(_at_once(settings))
+    app.state.turns = Turns(_at_once(settings))
     app.state.gate = Gate(settings, anonymous_hosts)
     app.add_middleware(Idempotency)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, max_upload_bytes=settings.max_upload_bytes)

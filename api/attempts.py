@@ -1,9 +1,10 @@
-"""A forecast that is answered in the time that the client gives it, or becomes a job; what was begun is not lost."""
+"""A forecast that is answered now, or becomes a job, or is refused: whatever is acknowledged is not lost."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 import threading
 import time
 from concurrent.futures import Future
@@ -13,37 +14,76 @@ import orjson
 from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request
 
+from api.errors import Problem
 from api.forecasting import Forecaster
 from api.idempotency import Claim, claim_of
-from api.jobs import Job, Jobs
+from api.inbox import Inbox
+from api.jobs import Job
 from api.ledger import Issued, Ledger
 from api.making import receipt_of_job
 from api.models import ForecastRequest
+from api.prefer import Preference
 from api.security import Caller
+from api.settings import Settings
+from api.turns import Turns
+
+
+NOT_LATER = "it would not be made in time, and Prefer: handling=strict takes no job for an answer"
 
 
 async def forecast_within(
-    request: Request, body: ForecastRequest, caller: Caller, asked: float, patience: int | None
+    request: Request, body: ForecastRequest, caller: Caller, asked: float, preference: Preference
 ) -> Issued | Job:
-    """The forecast, kept in the ledger; or, where `patience` seconds do not suffice, the job that it became.
+    """The forecast, kept in the ledger, or the job that it has become.
 
-    Raises what `Forecaster.make` raises.
+    It becomes one where its turn would not come in time, or the answer is not there in the time that the client gives.
+    Raises what `Forecaster.make` raises, and the problem 503 in place of a job where the client cannot ask again.
     """
-    app: FastAPI = request.app
-    attempt = _Attempt(app, body, caller, claim_of(request), asked)
-    if patience == 0:
-        job = await run_sync(attempt.become_job)
+    attempt = _Attempt(request.app, body, caller, claim_of(request), asked)
+    if preference.patience == 0:
+        job = await attempt.become_job()
         assert job is not None  # nothing has begun
         return job
-    making = asyncio.create_task(attempt.made_and_kept())
-    done, _ = await asyncio.wait({making}, timeout=patience)
-    job = None if done else await run_sync(attempt.become_job)
-    if job is None:
-        return await making
+    turns: Turns = request.app.state.turns
+    settings: Settings = request.app.state.settings
+    patience = preference.patience
+    own = 0.0 if patience is None else turns.work(attempt.kind)
+    most = settings.max_wait_seconds if patience is None else float(patience)
+    if turns.wait() and turns.wait() + own > most:  # with nobody before it, trying costs nothing
+        return await _later(attempt, preference, turns)
+    making = asyncio.create_task(attempt.made_and_kept(turns))
+    begun = asyncio.create_task(attempt.begun.wait())
+    awaited = {making, begun} if patience is None else {making}  # without a wait named, only the turn is limited
+    done, _ = await asyncio.wait(awaited, timeout=most, return_when=asyncio.FIRST_COMPLETED)
+    begun.cancel()
+    return await making if done else await _late(attempt, making, preference, turns)
+
+
+async def _late(attempt: _Attempt, making: asyncio.Task[Issued], preference: Preference, turns: Turns) -> Issued | Job:
+    """The time is over: what has not begun is left to the job worker, what has begun serves the job too."""
+    job = None if preference.strict else await attempt.become_job()
+    if job is None and not preference.strict:
+        return await making  # it was made in this moment
     if not attempt.begun.is_set():
-        making.cancel()  # it waits for its turn still: the job worker does it
-    _let_end(app, making)
+        making.cancel()
+    _let_end(attempt.app, making)
+    if job is None:
+        raise busy(turns, NOT_LATER)
     return job
+
+
+async def _later(attempt: _Attempt, preference: Preference, turns: Turns) -> Job:
+    if preference.strict:
+        raise busy(turns, NOT_LATER)
+    job = await attempt.become_job()
+    assert job is not None  # nothing has begun
+    return job
+
+
+def busy(turns: Turns, why: str) -> Problem:
+    """The problem 503 of a service that has more to do than it can."""
+    wait = {"Retry-After": str(max(1, math.ceil(turns.wait())))}
+    return Problem(503, "busy", f"the service is busy: {why}; send it again later", headers=wait)
 
 
 def _let_end(app: FastAPI, making: asyncio.Task[Issued]) -> None:
@@ -66,22 +106,27 @@ class _Attempt:
     caller: Caller
     claim: Claim | None
     asked: float = field(default_factory=time.perf_counter)
-    begun: threading.Event = field(default_factory=threading.Event)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _job: Job | None = None
     _over: bool = False
 
-    async def made_and_kept(self) -> Issued:
+    @property
+    def kind(self) -> str:
+        """Requests of one kind take about as long."""
+        return kind_of(self.body)
+
+    async def made_and_kept(self, turns: Turns) -> Issued:
         """The forecast, safe in the ledger. Others are made while it waits for the disk, and share its transaction."""
-        issued, kept = await run_sync(self._run, limiter=self.app.state.forecasting)
+        issued, kept = await turns.take(self.kind, self._make, begun=self.begun)
         if kept is not None:
             await asyncio.wrap_future(kept)
         return issued
 
-    def _run(self) -> tuple[Issued, Future[None] | None]:
+    def _make(self) -> tuple[Issued, Future[None] | None]:
         """Forecast: under a receipt of its own, or under that of the job that it has become meanwhile."""
-        self.begun.set()
-        ledger, forecaster = self._ledger, self._forecaster
+        ledger: Ledger = self.app.state.ledger
+        forecaster: Forecaster = self.app.state.forecaster
         receipt = None if self.claim is None else self.claim.receipt_of(0)
         if self.claim and self.claim.again and (before := ledger.resolve(self.claim.receipt_of(0))):
             return before, None
@@ -92,26 +137,27 @@ class _Attempt:
             issued = _of_job(issued, self._job)
         return issued, ledger.append_soon(issued)
 
-    def become_job(self) -> Job | None:
-        """The job that makes it from now on; None where it was made in this moment."""
-        jobs: Jobs = self.app.state.jobs
+    async def become_job(self) -> Job | None:
+        """The job that makes it from now on, safe on disk; None where it was made in this moment."""
+        job, kept = await run_sync(self._begin_job)
+        if kept is not None:
+            await asyncio.wrap_future(kept)
+        return job
+
+    def _begin_job(self) -> tuple[Job | None, Future[None] | None]:
+        inbox: Inbox = self.app.state.inbox
+        request = self.body.model_dump_json(exclude_defaults=True).encode()
         with self._lock:
             if self._over:
-                return None
-            request = self.body.model_dump_json(exclude_defaults=True).encode()
+                return None, None
             name = self.claim.name if self.claim else ""
-            self._job = jobs.status(jobs.accept("forecast", request, key_id=self.caller.key_id, name=name))
-            return self._job
+            self._job, kept = inbox.accept_soon(request, key_id=self.caller.key_id, name=name)
+            return self._job, kept
 
-    @property
-    def _ledger(self) -> Ledger:
-        ledger: Ledger = self.app.state.ledger
-        return ledger
 
-    @property
-    def _forecaster(self) -> Forecaster:
-        forecaster: Forecaster = self.app.state.forecaster
-        return forecaster
+def kind_of(body: ForecastRequest) -> str:
+    """By what the work of a request differs most: its engine, and whether the store is read."""
+    return f"{body.engine} {'store' if body.history is None else 'inline'}"
 
 
 def _of_job(issued: Issued, job: Job) -> Issued:

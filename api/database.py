@@ -48,7 +48,7 @@ job = sa.Table(
     sa.Column("accepted", sa.DateTime, nullable=False),
     sa.Column("started", sa.DateTime),
     sa.Column("finished", sa.DateTime),
-    sa.Column("state", sa.String(20), nullable=False),  # pending, running, succeeded, failed, cancelled
+    sa.Column("state", sa.String(20), nullable=False),  # see api/jobs.py
     sa.Column("total", sa.Integer, nullable=False, default=1),
     sa.Column("done", sa.Integer, nullable=False, default=0),
     sa.Column("request", sa.LargeBinary, nullable=False),

@@ -62,6 +62,14 @@ PROBLEM: dict[str, Any] = {
 PENDING: dict[str, Any] = {
     "job": JOB, "kind": "forecast", "state": "pending", "total": 1, "done": 0, "location": f"{HOST}/v1/jobs/{JOB}",
 }  # fmt: skip
+LISTED: dict[str, Any] = PENDING | {
+    "state": "dead", "accepted": "2026-11-23T09:00:00Z", "started": "2026-11-23T09:00:01Z",
+    "finished": "2026-11-23T09:00:01Z",
+    "error": {
+        "type": "urn:problem-type:groundswell:internal-error", "title": "Internal Server Error", "status": 500,
+        "detail": "an unexpected error (MemoryError); the log of the service has the cause",
+    },
+}  # fmt: skip
 ISSUED: dict[str, Any] = {
     "receipt": RECEIPT, "category": "Boots", "issued": "2026-11-23T09:00:01Z", "horizon": 8, "engine": "fast",
     "levels": [80, 95], "as_of": "2026-11-23T09:00:00Z", "data_version": 12, "face": "rest",
@@ -136,6 +144,9 @@ ANSWERS: dict[str, dict[str, Any]] = {
     },
     "POST /v1/sales": {"202": PENDING | {"kind": "upload"}},
     "POST /v1/signals": {"202": PENDING | {"kind": "upload"}},
+    "GET /v1/jobs": {"200": PAGE | {"items": [LISTED]}},
+    "GET /v1/jobs/totals": {"200": {"accepted": 1204, "answered": 1180, "pending": 23, "dead": 1}},
+    "POST /v1/jobs/{job}/retry": {"202": PENDING},
     "GET /v1/jobs/{job}": {"200": FORECAST, "202": PENDING},
     "GET /v1/categories": {"200": PAGE | {"items": [CATEGORY]}},
     "GET /v1/categories/{category}": {

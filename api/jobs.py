@@ -8,28 +8,42 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSClient, EnqueueOptions
+from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowStatus
 
-from api.database import engine_of, job, now, reading, writing
+from api.database import engine_of, job, metadata, now, reading, writing
 from api.settings import Settings
 
 APPLICATION = "groundswell"
-# Of the workflow's shape: a worker takes up only what has its own. Raise it when the shape changes, not for a release.
+# Of the workflows' shape: a worker takes up only what has its own. Raise it when the shape changes, not for a release.
 WORKFLOW_VERSION = "1"
 QUEUE = "jobs"
-DELIVERIES = "deliveries"  # of its own: a receiver that is slow holds up no forecasts
-WORKFLOW = "run_job"
+ASKED = "asked"  # single forecasts, of their own: a night batch holds up nobody who asked for one
+DELIVERIES = "deliveries"  # of their own: a receiver that is slow holds up no forecasts
+WORKFLOW, FORECASTS = "run_job", "make_asked"
 
-State = Literal["pending", "running", "succeeded", "failed", "cancelled"]
+State = Literal["pending", "running", "succeeded", "failed", "dead", "cancelled"]
+ALIVE = ("pending", "running")
+
+counted = sa.Table(
+    "job_count",
+    metadata,
+    sa.Column("name", sa.String(20), primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job. Moments are UTC without a zone; `result` is what it made, `error` a problem detail, both as bytes."""
+    """One job. Moments are UTC without a zone; `result` is what it made, `error` a problem detail, both as bytes.
+
+    It has failed where it cannot be done, and is dead where it ended by an unforeseen error: that may be tried again.
+    """
 
     job: str
     kind: str
@@ -48,7 +62,7 @@ class Job:
     @property
     def is_over(self) -> bool:
         """Whether nothing more will happen to it."""
-        return self.state in ("succeeded", "failed", "cancelled")
+        return self.state not in ALIVE
 
 
 class Jobs:
@@ -77,24 +91,44 @@ class Jobs:
 
         `total` is in how many parts progress is told; it begins `delay_seconds` from now at the earliest.
         """
-        number = str(uuid.uuid5(uuid.NAMESPACE_OID, name) if name else uuid.uuid4())
+        number = number_of(name)
+        made = Job(number, kind, key_id, "pending", now(), None, None, total, 0, request, None, None, None)
+        with self.writing() as connection:
+            if connection.execute(sa.select(job.c.job).where(job.c.job == number)).first():
+                return number
+            connection.execute(job.insert().values(**as_values(made)))
+            count_accepted(connection, 1)
+            self.enqueue(connection, WORKFLOW, queue, number, delay_seconds=delay_seconds)
+        return number
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction in which `enqueue` may be called."""
+        self._dbos()  # makes its tables in a transaction of its own, which ours would keep waiting
+        with writing(self._engine) as connection:
+            yield connection
+
+    def enqueue(
+        self,
+        connection: sa.Connection,
+        workflow: str,
+        queue: str,
+        argument: str,
+        *,
+        number: str = "",
+        delay_seconds: float = 0.0,
+    ) -> None:
+        """Enqueue a workflow in a transaction of `writing`; its number is its argument unless another is given."""
         options: EnqueueOptions = {
-            "workflow_name": WORKFLOW,
+            "workflow_name": workflow,
             "queue_name": queue,
-            "workflow_id": number,
+            "workflow_id": number or argument,
             "app_version": WORKFLOW_VERSION,
             "application_name": APPLICATION,
         }
         if delay_seconds:
             options["delay_seconds"] = delay_seconds
-        dbos = self._dbos()
-        with writing(self._engine) as connection:
-            if connection.execute(sa.select(job.c.job).where(job.c.job == number)).first():
-                return number
-            values = {"job": number, "kind": kind, "key_id": key_id, "accepted": now(), "state": "pending"}
-            connection.execute(job.insert().values(**values, total=total, done=0, request=request))
-            dbos.enqueue_in_transaction(connection, options, number)
-        return number
+        self._dbos().enqueue_in_transaction(connection, options, argument)
 
     def status(self, number: str) -> Job | None:
         """The state of a job; None where there is none."""
@@ -105,12 +139,20 @@ class Jobs:
     def cancel(self, number: str) -> bool:
         """Cancel a job that is not over; whether it was cancelled."""
         over = {"state": "cancelled", "finished": now()}
-        alive = job.c.state.in_(("pending", "running"))
+        alive = job.c.state.in_(ALIVE)
         with writing(self._engine) as connection:
             changed = connection.execute(job.update().where(job.c.job == number, alive).values(**over)).rowcount
         if changed:
-            self._dbos().cancel_workflow(number)
+            self._dbos().cancel_workflow(number)  # a single forecast has none of its own: its chunk leaves it out
         return bool(changed)
+
+    def workflows(self, status: str, most: int) -> list[WorkflowStatus]:
+        """The oldest workflows of that status, with their arguments."""
+        return self._dbos().list_workflows(status=status, limit=most, load_output=False)
+
+    def resume(self, numbers: list[str], queue: str) -> None:
+        """Enqueue workflows again that somebody had begun."""
+        self._dbos().resume_workflows(numbers, queue_name=queue)
 
     def _dbos(self) -> DBOSClient:
         if self._client is None:
@@ -118,3 +160,31 @@ class Jobs:
             DBOS.migrate(url)  # the worker may not have come to it yet
             self._client = DBOSClient(system_database_url=url, application_name=APPLICATION, lazy=True)
         return self._client
+
+
+def number_of(name: str) -> str:
+    """The number of a new job: the same for the same name, another each time where there is none."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, name) if name else uuid.uuid4())
+
+
+def as_values(made: Job) -> dict[str, Any]:
+    """The columns of a job that is accepted."""
+    names = ("job", "kind", "key_id", "accepted", "state", "total", "done", "request")
+    return {name: getattr(made, name) for name in names}
+
+
+def count_accepted(connection: sa.Connection, count: int) -> None:
+    """Count in the transaction that accepts."""
+    add_to(connection, "accepted", count)
+
+
+def add_to(connection: sa.Connection, name: str, count: int) -> None:
+    """Add to one of the counts that outlive the rows of jobs."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
+    new = insert(counted).values(name=name, value=count)
+    connection.execute(
+        new.on_conflict_do_update(index_elements=["name"], set_={"value": counted.c.value + new.excluded.value})
+    )

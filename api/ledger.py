@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import queue
-import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -14,9 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from api.database import engine_of, issued, now, reading, writing
+from api.grouped import Grouped
 from api.settings import Settings
-
-MOST = 500  # forecasts in one transaction
 
 
 @dataclass(frozen=True)
@@ -38,9 +35,7 @@ class Ledger:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._waiting: queue.SimpleQueue[tuple[Sequence[Issued], Future[None]]] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._writer: threading.Thread | None = None
+        self._grouped: Grouped[Sequence[Issued]] = Grouped("ledger", self._commit)
 
     @property
     def _engine(self) -> sa.Engine:
@@ -55,30 +50,10 @@ class Ledger:
 
     def append_soon(self, *entries: Issued) -> Future[None]:
         """As `append`, without waiting: the future is done when they are safe."""
-        kept: Future[None] = Future()
-        self._waiting.put((entries, kept))
-        with self._lock:
-            if self._writer is None:
-                self._writer = threading.Thread(target=self._write, name="ledger", daemon=True)
-                self._writer.start()
-        return kept
+        return self._grouped.add(entries)
 
-    def _write(self) -> None:
-        while True:
-            group = [self._waiting.get()]
-            while len(group) < MOST and not self._waiting.empty():
-                group.append(self._waiting.get())
-            try:
-                self._commit([entry for entries, _ in group for entry in entries])
-            except Exception as error:  # noqa: BLE001 - it is told to everybody who waits
-                for _, kept in group:
-                    kept.set_exception(error)
-            else:
-                for _, kept in group:
-                    kept.set_result(None)
-
-    def _commit(self, entries: list[Issued]) -> None:
-        rows = [_row(entry) for entry in entries]
+    def _commit(self, group: list[Sequence[Issued]]) -> None:
+        rows = [_row(entry) for entries in group for entry in entries]
         with writing(self._engine) as connection:
             insert = _insert_new(connection)
             if rows:

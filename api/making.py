@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 from api.errors import Problem, known_problem, problem_body
+from api.forecasting import Forecaster
 from api.jobs import Job
 from api.ledger import Issued
 from api.models import ForecastRequest
 from api.receipts import receipt_at
-from api.worker import Work
+
+if TYPE_CHECKING:
+    from api.worker import Work
 
 
 def made(work: Work, body: ForecastRequest, number: int) -> Issued | bytes:
@@ -17,9 +21,13 @@ def made(work: Work, body: ForecastRequest, number: int) -> Issued | bytes:
 
     Made again after a kill it has the same receipt, and the ledger keeps the first.
     """
-    receipt, job = receipt_of(work, number), work.job
+    return made_for(work.forecaster, work.job, body, number)
+
+
+def made_for(forecaster: Forecaster, job: Job, body: ForecastRequest, number: int) -> Issued | bytes:
+    """As `made`, for who has no Work."""
     try:
-        return work.forecaster.make(body, face="job", key_id=job.key_id, run=job.job, receipt=receipt)
+        return forecaster.make(body, face="job", key_id=job.key_id, run=job.job, receipt=receipt_of_job(job, number))
     except Exception as error:
         problem = known_problem(error)
         if problem is None:

@@ -88,7 +88,7 @@ class RunState(Answer):
     """A run, under way or over."""
 
     id: str
-    status: Literal["pending", "running", "succeeded", "failed", "cancelled"]
+    status: Literal["pending", "running", "succeeded", "failed", "dead", "cancelled"]
     counts: RunCounts
     failures: list[RunFailure] = Field(description="the categories that could not be forecast, in the order asked for")
     error: dict[str, Any] | None = Field(description="why the run as a whole failed: a problem detail")

@@ -103,6 +103,12 @@ class Settings(BaseSettings):
     max_concurrent_forecasts: int = Field(
         0, ge=0, le=256, description="forecasts one worker makes at once, the rest wait; 0: its share of the cores"
     )
+    max_wait_seconds: float = Field(
+        0.5, ge=0, le=60, description="longest wait for a turn; a forecast that would wait longer becomes a job (202)"
+    )
+    max_pending: int = Field(
+        100_000, ge=1, le=10_000_000, description="most single forecasts that wait as jobs; more are refused with 503"
+    )
     max_nowcast_days: int = Field(
         92, ge=0, le=120, description="longest gap between last sales and now that an API forecast fills"
     )

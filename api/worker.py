@@ -12,11 +12,12 @@ import sqlalchemy as sa
 from dbos import DBOS, StepOptions
 from dbos import error as dbos_error
 
+from api.asked import Asked, unforeseen
 from api.database import engine_of, job, now, writing
-from api.errors import problem_body
 from api.forecasting import Forecaster
-from api.jobs import APPLICATION, DELIVERIES, QUEUE, WORKFLOW, WORKFLOW_VERSION, Job, Jobs
+from api.jobs import ALIVE, APPLICATION, ASKED, DELIVERIES, FORECASTS, QUEUE, WORKFLOW, WORKFLOW_VERSION, Job, Jobs
 from api.ledger import Ledger
+from api.reaper import Reaper
 from api.settings import Settings
 from api.snapshots import Snapshots
 
@@ -24,6 +25,7 @@ log = logging.getLogger("groundswell")
 
 POLL_SECONDS = 0.1  # DBOS starts at most one free slot's worth of jobs at each poll
 AT_ONCE = 2
+ASKED_AT_ONCE = 1  # its work is arithmetic: a second would only take turns with the first
 DELIVERIES_AT_ONCE = 8  # they mostly wait
 TRIES = 3
 
@@ -85,6 +87,7 @@ class Worker:
         self._engine = engine_of(settings)
         self._ledger, self._jobs = Ledger(settings), Jobs(settings)
         self._forecaster = Forecaster(settings, Snapshots(settings.home))
+        self._asked = Asked(settings, self._jobs, self._ledger, self._forecaster)
 
     def run(self, stop: threading.Event, ready: Callable[[], None]) -> None:
         """Take up what an earlier process left, then what comes."""
@@ -99,14 +102,16 @@ class Worker:
             }
         )
         self._register()
-        DBOS.listen_queues([QUEUE, DELIVERIES])
+        DBOS.listen_queues([QUEUE, ASKED, DELIVERIES])
         DBOS.launch()
-        for queue, at_once in ((QUEUE, AT_ONCE), (DELIVERIES, DELIVERIES_AT_ONCE)):
+        for queue, at_once in ((QUEUE, AT_ONCE), (ASKED, ASKED_AT_ONCE), (DELIVERIES, DELIVERIES_AT_ONCE)):
             DBOS.register_queue(
                 queue, worker_concurrency=at_once, polling_interval_sec=POLL_SECONDS, on_conflict="always_update"
             )
+        reaper = Reaper(self._settings, self._jobs, self._asked, self._executor)
+        reaper.beat()
         ready()
-        stop.wait()
+        reaper.run(stop)
         DBOS.destroy(workflow_completion_timeout_sec=self._settings.shutdown_seconds)
 
     def _register(self) -> None:
@@ -119,11 +124,19 @@ class Worker:
             except JobFailed as failure:
                 self._end(number, "failed", error=failure.error)
             except Exception as failure:
-                error = failure.errors[-1] if isinstance(failure, dbos_error.DBOSMaxStepRetriesExceeded) else failure
-                log.error("job %s failed", number, exc_info=error)
-                detail = f"an unexpected error ({type(error).__name__}); the log of the service has the cause"
-                self._end(number, "failed", error=problem_body(500, "internal-error", detail, {}))
+                error = _cause(failure)
+                log.error("job %s is dead", number, exc_info=error)
+                self._end(number, "dead", error=unforeseen(error))
             DBOS.run_step(_step("ended"), self.ended, number)
+
+        @DBOS.workflow(name=FORECASTS)
+        def make_asked(chunk: str) -> None:
+            try:
+                DBOS.run_step(_step("asked"), self._asked.make, chunk)
+            except Exception as failure:
+                error = _cause(failure)
+                log.error("the forecasts of chunk %s are dead", chunk, exc_info=error)
+                self._asked.give_up(chunk, unforeseen(error))
 
     def parts(self, number: str) -> int:
         """Begin a job; in how many parts it is done."""
@@ -134,8 +147,10 @@ class Worker:
         return parts
 
     def part(self, number: str, part: int) -> None:
-        """Do one part of a job."""
+        """Do one part of a job that was not cancelled."""
         work = self._work(number)
+        if work.job.is_over:
+            raise JobFailed(b"")
         self._handlers[work.job.kind].part(work, part)
         self._set(number, done=part + 1)
 
@@ -159,12 +174,17 @@ class Worker:
 
     def _set(self, number: str, **values: Any) -> None:
         """Note something of a job that is not over."""
-        alive = job.c.state.in_(("pending", "running"))
+        alive = job.c.state.in_(ALIVE)
         with writing(self._engine) as connection:
             connection.execute(job.update().where(job.c.job == number, alive).values(**values))
 
     def _end(self, number: str, state: str, **values: Any) -> None:
         self._set(number, state=state, finished=now(), **values)
+
+
+def _cause(failure: Exception) -> Exception:
+    """The error of the last try."""
+    return failure.errors[-1] if isinstance(failure, dbos_error.DBOSMaxStepRetriesExceeded) else failure
 
 
 def _step(name: str) -> StepOptions:

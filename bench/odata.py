@@ -22,7 +22,8 @@ import httpx
 import orjson
 
 from api.fold import fold_some
-from api.ledger import MOST, Issued, Ledger
+from api.grouped import MOST
+from api.ledger import Issued, Ledger
 from api.receipts import receipt_at
 from api.settings import Settings
 from bench.arguments import whole_number

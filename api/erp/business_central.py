@@ -15,9 +15,9 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import orjson
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
 
+from api.attempts import busy
 from api.erp.bc_calendar import Buckets
 from api.erp.bc_errors import LIMIT, QUERY, START, BadArgument, shown
 from api.erp.bc_forecast import FACE, Ask, Joined, Row, cannot, find, make
@@ -31,6 +31,7 @@ from api.routes import settings_of
 from api.security import Caller, needs
 from api.settings import Settings
 from api.snapshots import Snapshots
+from api.turns import Turns
 from forecast import ForecastError
 from signals.connector import ConfigError
 
@@ -40,6 +41,7 @@ LARGEST = 999_999_999_999  # quantity or half-width; .NET writes larger ones wit
 DECIMALS = 4  # .NET writes smaller fractions with an exponent
 REMEMBERED = 20_000  # forecasts of the earlier items of a batch
 TOGETHER = 10  # seconds
+PATIENCE_SECONDS = 20.0  # its client cannot ask again, and waits up to a minute and a half by default
 TYPES = ("String", "Int32", "Double", "Double")
 
 router = APIRouter(include_in_schema=False)
@@ -52,7 +54,10 @@ async def score(request: Request, caller: Annotated[Caller, needs("forecast:writ
     """Forecast each item of the request; 200 without rows for one that cannot be forecast."""
     began = time.perf_counter()
     body = await request.body()
-    answer = await run_sync(_answer, body, request, caller, limiter=request.app.state.forecasting)
+    turns: Turns = request.app.state.turns
+    if turns.wait() > PATIENCE_SECONDS:
+        raise busy(turns, "its turn would not come in time")
+    answer = await turns.take(FACE, _answer, body, request, caller)
     duration = {"x-ms-request-duration": time_span(time.perf_counter() - began)}
     return Response(answer, headers=duration, media_type="application/json")
 

@@ -240,7 +240,7 @@ RUNS = EntitySet(
     (
         _ID,
         Field("Kind", "String", "the kind of job, or `single`: one request"),
-        Field("State", "String", "`pending`, `running`, `succeeded`, `failed` or `cancelled`", indexed=True),
+        Field("State", "String", "`pending`, `running`, `succeeded`, `failed`, `dead` or `cancelled`", indexed=True),
         Field("Face", "String", "which interface gave its forecasts"),
         Field("AcceptedAt", "DateTimeOffset", "when it was accepted"),
         _maybe("StartedAt", "DateTimeOffset", "when its work began"),

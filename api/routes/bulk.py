@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
 
+from api.attempts import NOT_LATER, busy, kind_of
 from api.bulk import CHUNK, Item, job_request, joined, read_items, told
 from api.errors import Problem, known_problem
 from api.forecasting import Forecaster
@@ -23,6 +24,7 @@ from api.routes.jobs import accepted
 from api.security import Caller, needs
 from api.strict import StrictRoute, content_type
 from api.tables import JSON, NDJSON, negotiated
+from api.turns import Turns
 
 router = APIRouter(prefix="/v1/forecasts", tags=["forecasts"], route_class=StrictRoute)
 
@@ -47,16 +49,21 @@ async def create_forecasts(
     """A list of requests, as JSON or a line each; the answers come in their order, each with a status of its own.
 
     Up to the setting `max_bulk` of them are answered at once; with `Prefer: respond-async` up to `max_bulk_job` become
-    a job, whose answer is the same.
+    a job, whose answer is the same. A busy service makes a job of fewer, too.
     """
     given = content_type(request, (JSON, NDJSON))
     form, preference = negotiated(request, (JSON, NDJSON)), preference_of(request)
     later = preference.asynchronous or preference.wait == 0
+    turns: Turns = request.app.state.turns
     most = settings.max_bulk_job if later else settings.max_bulk
     try:
         items = await run_sync(read_items, await request.body(), given, settings, caller, most)
     except json.JSONDecodeError as error:
         raise Problem(400, "bad-request", f"the body is not JSON: {error.msg}") from None
+    if not later and turns.wait() > settings.max_wait_seconds:
+        if preference.strict:
+            raise busy(turns, NOT_LATER)
+        later = True
     if later:
         response = await run_sync(_accept, request, items, form, caller)
         response.headers.update(preference.applied)
@@ -79,13 +86,12 @@ def _accept(request: Request, items: list[Item], form: str, caller: Caller) -> R
 async def _answers(request: Request, items: list[Item], caller: Caller) -> list[bytes]:
     """One after the other, each waiting for its turn among the requests of others; then all are safe on disk."""
     claim, kept, found = claim_of(request), [], []
+    turns: Turns = request.app.state.turns
     for number, item in enumerate(items):
         if isinstance(item, bytes):
             found.append(told(number, item, good=False))
             continue
-        answer, safe = await run_sync(
-            _answer, request, item, caller, claim, number, limiter=request.app.state.forecasting
-        )
+        answer, safe = await turns.take(kind_of(item), _answer, request, item, caller, claim, number)
         found.append(answer)
         kept += safe
     await run_sync(_settle, kept)

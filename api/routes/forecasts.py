@@ -50,13 +50,14 @@ async def create_forecast(
 
     From the store the horizon counts from the moment of forecasting: periods that are over, but whose sales are not
     known yet, come before it as `nowcast`. From an inline history it counts from the last value. `Prefer:
-    respond-async` answers 202 with a job at once, `Prefer: wait=10` where it takes longer than ten seconds.
+    respond-async` answers 202 with a job at once, `Prefer: wait=10` where it takes longer than ten seconds. A busy
+    service answers 202 too where the request would wait too long for its turn, and with `Prefer: handling=strict` 503.
     """
     asked = time.perf_counter()
     form, preference = negotiated(request), preference_of(request)
     caller.check_category(body.category)
     check_limits(body, settings)
-    made = await forecast_within(request, body, caller, asked, preference.patience)
+    made = await forecast_within(request, body, caller, asked, preference)
     if isinstance(made, Job):
         response = accepted(request, made)
     else:

@@ -77,7 +77,9 @@ def _answer(request: Request, caller: Caller) -> Reply:
         raise ODataError(405, "MethodNotAllowed", message, headers={"Allow": ", ".join(METHODS)})
     settings = settings_of(request)
     query = request.scope["query_string"]
-    asked = Asked(f"{base_url(request)}{ROOT}", path.removeprefix(ROOT), query, request.headers, caller, rows_engine_of(settings))
+    asked = Asked(
+        f"{base_url(request)}{ROOT}", path.removeprefix(ROOT), query, request.headers, caller, rows_engine_of(settings)
+    )
     if is_first_page(asked):
         catch_up(settings, request.app.state.snapshots)
     return answer(asked)

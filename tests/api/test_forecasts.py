@@ -242,7 +242,7 @@ def test_by_default_a_worker_has_its_share_of_the_cores(
 ) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     app = create_app(Settings(home=tmp_path, workers=workers, max_concurrent_forecasts=given))
-    assert app.state.forecasting.total_tokens == at_once
+    assert app.state.turns.at_once == at_once
 
 
 @pytest.mark.parametrize(

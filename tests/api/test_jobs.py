@@ -99,7 +99,7 @@ def test_what_becomes_of_jobs(settings: Settings) -> None:
         assert handler.parts_done == [0, 0, 1, 1, 2, 2], "what may pass is tried again"
 
         broken = ended(jobs, jobs.accept("count", b"break"))
-        assert broken.state == "failed"
+        assert broken.state == "dead"
         assert b"ZeroDivisionError" in (broken.error or b"")
 
 

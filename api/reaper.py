@@ -1,0 +1,95 @@
+"""Takes up what a job worker left that will not come back, and ends what was begun too often.
+
+A worker takes up its own work by itself when it starts again under its name; this is for those that never do, and for
+a job that kills each worker that begins it. DBOS leaves both to its commercial service.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+from collections import defaultdict
+
+import sqlalchemy as sa
+from dbos import WorkflowStatus
+
+from api.asked import Asked
+from api.database import engine_of, job, metadata, now, reading, writing
+from api.errors import problem_body
+from api.jobs import ALIVE, FORECASTS, Jobs
+from api.settings import Settings
+
+log = logging.getLogger("groundswell")
+
+BEAT_SECONDS = 10.0
+GONE = dt.timedelta(seconds=60)
+TOO_OFTEN = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
+MOST = 1000
+
+executor_alive = sa.Table(
+    "executor",
+    metadata,
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("alive", sa.DateTime, nullable=False),
+)
+
+
+class Reaper:
+    """For a thread of the job worker's process."""
+
+    def __init__(self, settings: Settings, jobs: Jobs, asked: Asked, executor: str) -> None:
+        self._settings, self._jobs, self._asked, self._executor = settings, jobs, asked, executor
+
+    def run(self, stop: threading.Event) -> None:
+        """Give a sign of life and look after the others until `stop`; an error is logged, and it is tried again."""
+        while True:
+            try:
+                self.beat()
+                self.take_over()
+                self.end_hopeless()
+            except Exception:
+                log.exception("jobs that other workers left were not looked after; it is tried again")
+            if stop.wait(BEAT_SECONDS):
+                return
+
+    def beat(self) -> None:
+        """Say that this worker lives."""
+        table = executor_alive
+        with writing(engine_of(self._settings)) as connection:
+            connection.execute(table.delete().where(table.c.name == self._executor))
+            connection.execute(table.insert().values(name=self._executor, alive=now()))
+
+    def take_over(self) -> int:
+        """Enqueue again what workers without a sign of life had begun; how many workflows."""
+        with reading(engine_of(self._settings)) as connection:
+            recent = sa.select(executor_alive.c.name).where(executor_alive.c.alive > now() - GONE)
+            alive = set(connection.execute(recent).scalars())
+        by_queue: dict[str, list[str]] = defaultdict(list)
+        for found in self._jobs.workflows("PENDING", MOST):
+            if found.executor_id not in alive and found.queue_name:
+                by_queue[found.queue_name].append(found.workflow_id)
+        for queue, numbers in by_queue.items():
+            log.warning("%d workflows of workers that are gone are begun again", len(numbers))
+            self._jobs.resume(numbers, queue)
+        return sum(map(len, by_queue.values()))
+
+    def end_hopeless(self) -> None:
+        """Jobs that were begun too often without coming to an end are dead."""
+        error = problem_body(
+            500, "begun-too-often", "each process that began it ended in it; the log of the service has more", {}
+        )
+        for found in self._jobs.workflows(TOO_OFTEN, MOST):
+            argument = _argument(found)
+            if found.name == FORECASTS:
+                self._asked.give_up(argument, error)
+                continue
+            alive = job.c.state.in_(ALIVE)
+            with writing(engine_of(self._settings)) as connection:
+                over = job.update().where(job.c.job == argument, alive)
+                connection.execute(over.values(state="dead", finished=now(), error=error))
+
+
+def _argument(found: WorkflowStatus) -> str:
+    assert found.input is not None
+    return str(found.input["args"][0])
