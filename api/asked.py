@@ -75,7 +75,7 @@ class Asked:
         if not found:
             return
         self._ledger.append(*(one.issued for one in found if one.issued is not None))
-        this, alive = job.c.job == sa.bindparam("number"), job.c.state.in_(ALIVE)
+        this, alive = job.c.job == sa.bindparam("number"), sa.or_(*(job.c.state == state for state in ALIVE))
         with writing(engine_of(self._settings)) as connection:
             connection.execute(job.update().where(this, alive), [_ended(one) for one in found])
 

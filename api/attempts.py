@@ -27,7 +27,6 @@ from api.security import Caller
 from api.settings import Settings
 from api.turns import Turns
 
-
 NOT_LATER = "it would not be made in time, and Prefer: handling=strict takes no job for an answer"
 
 

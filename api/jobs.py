@@ -146,8 +146,8 @@ class Jobs:
             self._dbos().cancel_workflow(number)  # a single forecast has none of its own: its chunk leaves it out
         return bool(changed)
 
-    def workflows(self, status: str, most: int) -> list[WorkflowStatus]:
-        """The oldest workflows of that status, with their arguments."""
+    def workflows(self, status: str | list[str], most: int) -> list[WorkflowStatus]:
+        """The oldest workflows of that status, or of one of them, with their arguments."""
         return self._dbos().list_workflows(status=status, limit=most, load_output=False)
 
     def resume(self, numbers: list[str], queue: str) -> None:

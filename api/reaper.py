@@ -24,7 +24,8 @@ log = logging.getLogger("groundswell")
 
 BEAT_SECONDS = 10.0
 GONE = dt.timedelta(seconds=60)
-TOO_OFTEN = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
+# What it had begun too often, and what could not even note that it had failed.
+HOPELESS = ["MAX_RECOVERY_ATTEMPTS_EXCEEDED", "ERROR"]
 MOST = 1000
 
 executor_alive = sa.Table(
@@ -77,9 +78,9 @@ class Reaper:
     def end_hopeless(self) -> None:
         """Jobs that were begun too often without coming to an end are dead."""
         error = problem_body(
-            500, "begun-too-often", "each process that began it ended in it; the log of the service has more", {}
+            500, "given-up", "it was begun more than once and never came to an end; the log of the service has more", {}
         )
-        for found in self._jobs.workflows(TOO_OFTEN, MOST):
+        for found in self._jobs.workflows(HOPELESS, MOST):
             argument = _argument(found)
             if found.name == FORECASTS:
                 self._asked.give_up(argument, error)

@@ -16,12 +16,14 @@ class Loaded:
     """What became of a load. seconds: from the moment that a request was due to the last byte of its answer."""
 
     seconds: list[float] = field(default_factory=list)
+    answered: list[str] = field(default_factory=list)  # the status, or the name of the error, of each
     statuses: dict[str, int] = field(default_factory=dict)
 
     def note(self, status: str, seconds: float) -> None:
         """One answer."""
         self.statuses[status] = self.statuses.get(status, 0) + 1
         self.seconds.append(seconds)
+        self.answered.append(status)
 
 
 class _Pool:
