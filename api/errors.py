@@ -24,6 +24,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from api.headers import DEFAULTS
 from api.request_log import address_of
@@ -46,6 +47,7 @@ KINDS = {
     "datetime_from_date_parsing": "a moment such as 2026-11-23T09:00:00Z",
     "timezone_aware": "a moment with its offset, such as 2026-11-23T09:00:00Z",
 }
+METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 CODES = {400: "bad-request", 404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}
 
 
@@ -126,10 +128,22 @@ async def _http_error(request: Request, error: Exception) -> Response:
     detail = str(error.detail)
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail = f"nothing is served at {request.url.path}; /docs lists what is"
-    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        detail = f"{request.method} is not allowed here; allowed: {(error.headers or {}).get('Allow', 'see /docs')}"
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = ", ".join(_methods_at(request))
+        headers, detail = {"Allow": allowed}, f"{request.method} is not allowed here; allowed: {allowed}"
     code = CODES.get(error.status_code, "http-error")
-    return problem_response(request, error.status_code, code, detail, error.headers)
+    return problem_response(request, error.status_code, code, detail, headers)
+
+
+def _methods_at(request: Request) -> list[str]:
+    """What may be done at an address, by all routes together: each route knows of its own methods only."""
+    routes, scope = request.app.router.routes, request.scope
+    return [
+        method
+        for method in METHODS
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 async def _invalid_request(request: Request, error: Exception) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
 from api.errors import MEDIA_TYPE, Problem
@@ -38,7 +39,8 @@ def get_job(job: str, request: Request, jobs: Port, caller: Annotated[Caller, ne
     if found.state == "succeeded":
         return Response(found.result or b"", media_type=found.media_type)
     if found.state == "failed":
-        return Response(found.error or b"", 422, media_type=MEDIA_TYPE)
+        where = {"instance": request.url.path, "request_id": request.scope["state"].get("request_id")}
+        return Response(orjson.dumps(orjson.loads(found.error or b"{}") | where), 422, media_type=MEDIA_TYPE)
     if found.state == "cancelled":
         raise Problem(410, "job-cancelled", f"job {job} was cancelled")
     return accepted(request, found)
