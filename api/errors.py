@@ -24,7 +24,6 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
 
 from api.headers import DEFAULTS
 from api.request_log import address_of
@@ -47,7 +46,6 @@ KINDS = {
     "datetime_from_date_parsing": "a moment such as 2026-11-23T09:00:00Z",
     "timezone_aware": "a moment with its offset, such as 2026-11-23T09:00:00Z",
 }
-METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 CODES = {400: "bad-request", 404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}
 
 
@@ -130,20 +128,17 @@ async def _http_error(request: Request, error: Exception) -> Response:
         detail = f"nothing is served at {request.url.path}; /docs lists what is"
     headers = error.headers
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = ", ".join(_methods_at(request))
+        allowed = _methods_at(request, (headers or {}).get("Allow", "GET, HEAD"))  # the files of /docs tell none
         headers, detail = {"Allow": allowed}, f"{request.method} is not allowed here; allowed: {allowed}"
     code = CODES.get(error.status_code, "http-error")
     return problem_response(request, error.status_code, code, detail, headers)
 
 
-def _methods_at(request: Request) -> list[str]:
-    """What may be done at an address, by all routes together: each route knows of its own methods only."""
-    routes, scope = request.app.router.routes, request.scope
-    return [
-        method
-        for method in METHODS
-        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
-    ]
+def _methods_at(request: Request, told: str) -> str:
+    """What may be done at an address: a route tells its own methods only, /openapi.json those of all routes there."""
+    template = getattr(request.scope.get("route"), "path_format", None)
+    documented = request.app.openapi()["paths"].get(template)
+    return ", ".join(sorted(method.upper() for method in documented)) if documented else told
 
 
 async def _invalid_request(request: Request, error: Exception) -> Response:

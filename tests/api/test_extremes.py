@@ -32,7 +32,20 @@ DATES = [
     "0001-01-01", "9999-12-31", "0000-00-00", "10000-01-01", "-001-01-01", "1799-12-31", "2200-01-01", "2026-02-30",
     "1e308", "", "\u0000", "\ud800", "٢٠٢٦-٠١-٠١", "2026-01-01\n",
 ]  # fmt: skip
-TEXTS = ["\ud800", "\u0000", "\u202eabc", "e\u0301", "\U0001f9e6", "\ufeff", "\u2028", "a" * 200, " ", "%00", "../..", "'; --"]
+TEXTS = [
+    "\ud800",
+    "\u0000",
+    "\u202eabc",
+    "e\u0301",
+    "\U0001f9e6",
+    "\ufeff",
+    "\u2028",
+    "a" * 200,
+    " ",
+    "%00",
+    "../..",
+    "'; --",
+]
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +121,9 @@ def test_a_literal_among_the_sales(number: int, place: int, client: TestClient) 
 
 
 @pytest.mark.parametrize("number", range(len(LITERALS)))
-@pytest.mark.parametrize("field", ["horizon", "levels", "as_of", "data_version", "engine", "unit", "history", "signals"])
+@pytest.mark.parametrize(
+    "field", ["horizon", "levels", "as_of", "data_version", "engine", "unit", "history", "signals"]
+)
 def test_a_literal_in_each_field(number: int, field: str, client: TestClient) -> None:
     value: Any = ["HERE"] if field == "levels" else "HERE"
     body = with_literal(INLINE | {field: value}, LITERALS[number])
@@ -214,13 +229,22 @@ def test_odd_unicode_in_addresses(number: int, client: TestClient) -> None:
     for address in (f"/v1/jobs/{text}", f"/v1/webhooks/{text}"):
         assert_sane(client.delete(address))
     assert_sane(client.post(f"/v1/sales?unit={text}&category={text}", content=b"[]", headers=JSON))
-    for address in (f"{text}", f"Forecasts?$filter=Category eq '{text}'", f"Forecasts?{text}=1", f"Categories('{text}')"):
+    for address in (
+        f"{text}",
+        f"Forecasts?$filter=Category eq '{text}'",
+        f"Forecasts?{text}=1",
+        f"Categories('{text}')",
+    ):
         assert_odata(client.get(f"/odata/v4/{address}"))
     assert_azure(client.post(f"{ADDRESS}?values={text}&anchor={text}", json=asked(YEAR)))
 
 
-@pytest.mark.parametrize("value", [b"\x00", b"\xff\xfe", "é".encode(), b"a" * 10_000, b'"', b";q=1", b"", b"*", b"wait=" + b"9" * 400])
-@pytest.mark.parametrize("name", ["Idempotency-Key", "Prefer", "X-Request-ID", "Accept", "If-None-Match", "Content-Type"])
+@pytest.mark.parametrize(
+    "value", [b"\x00", b"\xff\xfe", "é".encode(), b"a" * 10_000, b'"', b";q=1", b"", b"*", b"wait=" + b"9" * 400]
+)
+@pytest.mark.parametrize(
+    "name", ["Idempotency-Key", "Prefer", "X-Request-ID", "Accept", "If-None-Match", "Content-Type"]
+)
 def test_odd_headers(name: str, value: bytes, client: TestClient) -> None:
     headers = {b"content-type": b"application/json"} | {name.lower().encode(): value}
     for door, body in (("/v1/forecasts", INLINE), ("/v1/forecasts/bulk", [INLINE]), ("/v1/sales", [])):
@@ -265,7 +289,9 @@ JSONS = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
     max_leaves=8,
 )
-FIELDS = st.sampled_from(["category", "history", "signals", "horizon", "engine", "levels", "as_of", "data_version", "unit"])
+FIELDS = st.sampled_from(
+    ["category", "history", "signals", "horizon", "engine", "levels", "as_of", "data_version", "unit"]
+)
 MANY = settings(
     max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -292,7 +318,9 @@ def test_anything_as_a_body(body: Any, client: TestClient) -> None:
 
 
 @MANY
-@given(values=st.lists(st.floats(allow_nan=False, min_value=-1e15, max_value=1e15) | st.none(), min_size=1, max_size=60))
+@given(
+    values=st.lists(st.floats(allow_nan=False, min_value=-1e15, max_value=1e15) | st.none(), min_size=1, max_size=60)
+)
 def test_any_series_gives_finite_numbers_or_is_refused(values: list[float | None], client: TestClient) -> None:
     assert_sane(post(client, "/v1/forecasts", json.dumps(INLINE | {"history": HISTORY | {"values": values}})))
 
@@ -310,7 +338,13 @@ def test_a_literal_in_a_call_of_business_central(number: int, client: TestClient
         assert_azure(post(client, ADDRESS, with_literal(body, literal)))
         rows[5][column] = literal.strip('"')
         assert_azure(post(client, ADDRESS, json.dumps(body)))
-    for parameters in ("{},12,25,ARIMA,80", "3,{},25,ARIMA,80", "3,12,{},ARIMA,80", "3,12,25,{},80", "3,12,25,ARIMA,{}"):
+    for parameters in (
+        "{},12,25,ARIMA,80",
+        "3,{},25,ARIMA,80",
+        "3,12,{},ARIMA,80",
+        "3,12,25,{},80",
+        "3,12,25,ARIMA,{}",
+    ):
         told = parameters.format(literal.strip('"'))
         body = {
             "Inputs": {"input1": {"ColumnNames": COLUMNS, "Values": rows_of("A", YEAR)}},

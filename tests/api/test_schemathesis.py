@@ -91,6 +91,7 @@ def openapi(app: FastAPI, ids: dict[str, list[str]], key: str) -> Any:
             "checks": {
                 "ignored_auth": {"enabled": False},  # test_gate.py; many wrong keys are answered with 429
                 "positive_data_acceptance": {"expected-statuses": SEMANTIC},
+                "negative_data_rejection": {"expected-statuses": [400, 404, 405, 406, 409, 413, 415, 422]},
             },
         }
     )
