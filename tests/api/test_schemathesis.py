@@ -106,7 +106,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         raise socket.gaierror("no name is looked up here")
 
     monkeypatch.setattr("api.outbound.socket.getaddrinfo", unknown)
-    monkeypatch.setattr("api.deliveries._shake_hands", lambda url, targets: None)
+    monkeypatch.setattr("api.deliveries._shake_hands", lambda *_: None)
 
 
 def refused_later(app: FastAPI, answer: dict[str, Any]) -> bool:
