@@ -25,7 +25,8 @@ DATES = [
     "1e308", "", "\u0000", "\ud800", "٢٠٢٦-٠١-٠١", "2026-01-01\n",
 ]  # fmt: skip
 TEXTS = [
-    "\ud800", "\u0000", "\u202eabc", "e\u0301", "\U0001f9e6", "\ufeff", "\u2028", "a" * 200, " ", "%00", "../..", "'; --",
+    "\ud800", "\u0000", "\u202eabc", "e\u0301", "\U0001f9e6", "\ufeff", "\u2028", "a" * 200, " ", "%00", "../..",
+    "'; --",
 ]  # fmt: skip
 FINE = {"5e-324", "-0.0", "1e15"}  # the literals that are numbers of sales
 
@@ -73,7 +74,7 @@ def assert_azure(response: Any) -> Any:
 
 
 def assert_odata(response: Any) -> Any:
-    assert response.status_code < 500, response.text
+    assert response.status_code < 500 or response.status_code == 501, response.text  # 501: OData's own, not supported
     assert response.headers["odata-version"] == "4.0"
     answer = response.json()
     assert_finite(answer)
