@@ -98,5 +98,5 @@ FIELDS = st.sampled_from(
     ["category", "history", "signals", "horizon", "engine", "levels", "as_of", "data_version", "unit"]
 )
 MANY = settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -80,6 +80,7 @@ def with_literal_in_lines(columns: dict[str, list[Any]], literal: str) -> str:
     return ndjson(columns).replace('"HERE"', literal)
 
 
+@pytest.mark.heavy
 def test_extremes_in_uploads(tmp_path: Path, client_of: Callable[..., TestClient]) -> None:
     client, handed = client_of(tmp_path), 0
     for form, body in bodies():
