@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from schemathesis.core.failures import AcceptedNegativeData, FailureGroup
 from schemathesis.pytest.lazy import get_all_tests  # of it, for `parametrize` fails under pytest 9.2
+from schemathesis.transport.serialization import Binary
 
 from api.app import create_app
 from api.database import engine_of
@@ -42,9 +43,9 @@ SEMANTIC = ["2xx", "304", "404", "406", "409", "410", "422"]
 @schemathesis.serializer("application/x-ndjson", "text/csv", "application/vnd.apache.parquet")
 def as_text(_: schemathesis.SerializationContext, value: Any) -> bytes:
     """A body that is no JSON document: a text as it is, one item as a line; never empty, which `binary` cannot say."""
-    if isinstance(value, bytes):
-        return value or b"\0"
-    return value.encode() if isinstance(value, str) else json.dumps(value).encode()
+    if isinstance(value, Binary):
+        return value.data or b"\0"
+    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else json.dumps(value).encode()
 
 
 @pytest.fixture(scope="module")
