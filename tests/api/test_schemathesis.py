@@ -35,8 +35,8 @@ from tests.api.workers import wait_for, working
 CASES = 5_000
 EACH = 250  # generated for each operation with parameters, besides the examples and the systematic ones
 KEY = "X-API-Key"
-# What a request that fits the document may still be told: it names nothing that there is, or asks what has no answer.
 LATE = ("POST /v1/forecasts/bulk", "POST /v1/sales", "POST /v1/signals")  # refuse within the answer, or in the job
+# What a request that fits the document may still be told: it names nothing that there is, or asks what has no answer.
 SEMANTIC = ["2xx", "304", "404", "406", "409", "410", "422"]
 
 
