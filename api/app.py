@@ -137,7 +137,7 @@ def _document_problems(app: FastAPI) -> None:
             schema = generate()
             document(schema)
             _rewrite_errors(schema)
-            enrich(schema)
+            enrich(schema, app.state.settings)
         assert app.openapi_schema is not None
         return app.openapi_schema
 

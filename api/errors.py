@@ -126,10 +126,19 @@ async def _http_error(request: Request, error: Exception) -> Response:
     detail = str(error.detail)
     if error.status_code == HTTPStatus.NOT_FOUND:
         detail = f"nothing is served at {request.url.path}; /docs lists what is"
-    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        detail = f"{request.method} is not allowed here; allowed: {(error.headers or {}).get('Allow', 'see /docs')}"
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = _methods_at(request, (headers or {}).get("Allow", "GET, HEAD"))  # the files of /docs tell none
+        headers, detail = {"Allow": allowed}, f"{request.method} is not allowed here; allowed: {allowed}"
     code = CODES.get(error.status_code, "http-error")
-    return problem_response(request, error.status_code, code, detail, error.headers)
+    return problem_response(request, error.status_code, code, detail, headers)
+
+
+def _methods_at(request: Request, told: str) -> str:
+    """What may be done at an address: a route tells its own methods only, /openapi.json those of all routes there."""
+    template = getattr(request.scope.get("route"), "path_format", None)
+    documented = request.app.openapi()["paths"].get(template)
+    return ", ".join(sorted(method.upper() for method in documented)) if documented else told
 
 
 async def _invalid_request(request: Request, error: Exception) -> Response:

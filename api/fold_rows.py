@@ -124,7 +124,8 @@ def _forecasts(answer: Row, common: Row, category: Row | None) -> list[dict[str,
 
 def _forecast(one: Row, number: int, same: Row) -> dict[str, Any]:
     start, end = span(one["period"], same["Frequency"])
-    intervals = {int(level): ends for level, ends in one["intervals"].items()}
+    # Business Central may ask for 82.5 %, which no column can tell: the usual levels are there as well.
+    intervals = {int(level): ends for level, ends in one["intervals"].items() if level.isdecimal()}
     lowest = min(intervals, default=None)
     bounds = {
         f"{name}{level}": _rounded(intervals[level][side]) if level in intervals else None

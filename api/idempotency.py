@@ -39,7 +39,8 @@ SPOOLED = 1 << 20  # a body beyond it waits on disk
 CHUNK = 1 << 16
 RELEVANT = ("content-type", "accept", "prefer")  # headers that make another request of it
 PASSING = {401, 403, 408, 409, 425, 429}  # answers that another try may better, besides all from 500
-_KEY = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|([A-Za-z0-9!#$%&\'*+.^_`|~:/=-]{1,255})')
+FORM = r'"([\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|([A-Za-z0-9!#$%&\'*+.^_`|~:/=-]{1,255})'
+_KEY = re.compile(FORM)
 
 
 @dataclass(frozen=True)

@@ -32,23 +32,34 @@ def _moment(value: object) -> object:
     return value
 
 
-def _utc(value: dt.datetime) -> dt.datetime:
+def _day_within(value: dt.date) -> dt.date:
+    if not FIRST <= value <= LAST:
+        raise ValueError(f"a date from {FIRST} to {LAST}")
+    return value
+
+
+def _utc_within(value: dt.datetime) -> dt.datetime:
+    if not EARLIEST <= value <= LATEST:
+        raise ValueError(f"a moment from {FIRST} to {LAST}")
     return value.astimezone(dt.UTC)
 
 
 FIRST, LAST = dt.date(1800, 1, 1), dt.date(2199, 12, 31)
+EARLIEST, LATEST = (dt.datetime.combine(day, dt.time(), dt.UTC) for day in (FIRST, LAST))
+CENTURIES = {"pattern": "^(18|19|20|21)[0-9]{2}-"}  # these bounds in JSON Schema, which has none for dates
 LARGEST = 1e15  # beyond it, sums and squares lose whole units or overflow
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
 Count = Annotated[int, Strict()]
 Flag = Annotated[bool, Strict()]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-Day = Annotated[dt.date, BeforeValidator(_date), Field(ge=FIRST, le=LAST)]
+EngineName = Annotated[Name, Field(json_schema_extra={"enum": names()})]  # an unknown one is refused with near matches
+Day = Annotated[dt.date, BeforeValidator(_date), AfterValidator(_day_within), Field(json_schema_extra=CENTURIES)]
 Frequency = Literal["D", "W-MON", "W-TUE", "W-WED", "W-THU", "W-FRI", "W-SAT", "W-SUN", "MS", "QS"]
 Moment = Annotated[
     AwareDatetime,
     BeforeValidator(_moment),
-    Field(ge=dt.datetime.combine(FIRST, dt.time(), dt.UTC), le=dt.datetime.combine(LAST, dt.time(), dt.UTC)),
-    AfterValidator(_utc),
+    AfterValidator(_utc_within),
+    Field(json_schema_extra=CENTURIES),
 ]
 
 
@@ -87,7 +98,7 @@ class ForecastRequest(Request):
     history: Values | None = Field(None, description="sales given inline, instead of those of the store")
     signals: list[InlineSignal] = Field([], description="candidate signals given inline; only with `history`")
     horizon: Count = Field(ge=1, description="periods to forecast, counted from the moment of forecasting")
-    engine: Name = Field("fast", description=f"the engine: {', '.join(names())}", examples=names())
+    engine: EngineName = Field("fast", description=f"the engine: {', '.join(names())}")
     levels: list[Annotated[int, Strict(), Field(ge=1, le=99)]] = Field(
         [80, 95], min_length=1, max_length=10, description="levels of the prediction intervals, in per cent"
     )

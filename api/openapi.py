@@ -7,13 +7,14 @@ from typing import Any
 
 from api.errors import MEDIA_TYPE
 from api.examples import ANSWERS, BODIES, PROBLEM
-from api.idempotency import HEADER
+from api.idempotency import FORM, HEADER
+from api.settings import Settings
 from api.tables import JSON
 
 KEY = {
     "name": HEADER,
     "in": "header",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 257},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 257, "pattern": f"^({FORM})$"},
     "description": "a text that no other request has: sent again within 24 hours, the request is done once",
     "example": '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
 }
@@ -27,14 +28,26 @@ PREFER = {
 PREFERRED = ("POST /v1/forecasts", "POST /v1/forecasts/bulk")
 
 
-def enrich(schema: dict[str, Any]) -> None:
+def enrich(schema: dict[str, Any], settings: Settings) -> None:
     """Complete a schema that FastAPI has made, in place."""
+    _add_limits(schema["components"]["schemas"], settings)
+    bulk = schema["paths"]["/v1/forecasts/bulk"]["post"]["requestBody"]["content"][JSON]["schema"]
+    bulk |= {"minItems": 1, "maxItems": settings.max_bulk_job}
     for path, methods in schema["paths"].items():
         for method, operation in methods.items():
             name = f"{method.upper()} {path}"
             if method == "post" and path.startswith("/v1/"):
                 _add_headers(name, operation)
             _add_examples(name, operation)
+
+
+def _add_limits(models: dict[str, Any], settings: Settings) -> None:
+    """The limits of a request that are settings."""
+    for name in ("ForecastRequest", "RunRequest"):
+        models[name]["properties"]["horizon"]["maximum"] = settings.max_horizon
+    models["ForecastRequest"]["properties"]["signals"]["maxItems"] = settings.max_signals
+    for name in ("Values", "InlineSignal"):
+        models[name]["properties"]["values"]["maxItems"] = settings.max_history
 
 
 def _add_headers(name: str, operation: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from api.forecasting import check_limits
 from api.jobs import Job, Jobs
 from api.ledger import Issued
 from api.making import made
-from api.models import Answer, Count, ForecastRequest, Name, Request
+from api.models import Answer, Count, EngineName, ForecastRequest, Name, Request
 from api.security import Caller
 from api.settings import Settings
 from api.worker import Made, Work
@@ -46,7 +46,7 @@ class RunRequest(Request):
 
     categories: list[Name] | None = Field(None, min_length=1, description="names of categories; null: all of the store")
     horizon: Count = Field(ge=1, description="periods to forecast, counted from the moment the run was accepted")
-    engine: Name = Field("fast", description="the engine, as for one forecast")
+    engine: EngineName = Field("fast", description="the engine, as for one forecast")
     levels: list[Annotated[int, Strict(), Field(ge=1, le=99)]] = Field(
         [80, 95], min_length=1, max_length=10, description="levels of the prediction intervals, in per cent"
     )

@@ -219,7 +219,26 @@ def _table(columns: dict[str, list[Any]]) -> Table:
 
     if not columns:
         raise ImportRefused("there are no rows", remedy="Give at least one row")
+    for name, values in columns.items():
+        _check_texts(name, values)
     return from_arrow(pa.table({name: _array(values) for name, values in columns.items()}), "upload")
+
+
+def _check_texts(column: str, values: list[Any]) -> None:
+    """Refuse half of a surrogate pair, which JSON can escape into a text, but no file or database can hold."""
+    from signals.refused import ImportRefused
+
+    for row, text in enumerate([column, *values]):
+        if isinstance(text, str) and not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+            told, name = (part.encode("utf-8", "backslashreplace").decode() for part in (text, column))
+            raise ImportRefused(
+                f"{told!r} has half of a surrogate pair",
+                column=name,
+                row=row or None,
+                unit="row",
+                value=told,
+                remedy="Send texts in Unicode",
+            )
 
 
 def _array(values: list[Any]) -> Any:

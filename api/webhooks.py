@@ -54,7 +54,9 @@ delivery = sa.Table(
 class WebhookRequest(Request):
     """A subscription to events."""
 
-    callbackUrl: str = Field(max_length=2048, description="https address that events are posted to")  # noqa: N815
+    callbackUrl: str = Field(  # noqa: N815
+        max_length=2048, description="https address that events are posted to", json_schema_extra={"format": "uri"}
+    )
     eventType: Event | None = Field(None, description="the event to be told of; null: each")  # noqa: N815
     handshake: Flag = Field(
         False, description="first post to the address with `validationToken=…`, which must answer 200 with that token"

@@ -311,9 +311,9 @@ class _Condition(AstToSqlAlchemyCoreVisitor):
     def visit_Integer(self, node: ast.Integer) -> Any:
         """A whole number; one that no column can hold is compared as a float."""
         value = int(node.val)
-        return sa.literal(value if -(2**63) <= value < 2**63 else float(value))
+        return sa.literal(value) if -(2**63) <= value < 2**63 else self.visit_Float(node)
 
-    def visit_Float(self, node: ast.Float) -> Any:
+    def visit_Float(self, node: ast.Float | ast.Integer) -> Any:
         """A number."""
         value = float(node.val)
         if not math.isfinite(value):

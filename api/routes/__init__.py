@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import Depends, Query, Request, Response
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, BeforeValidator, Field
 
 from api.jobs import Jobs
 from api.ledger import Ledger
@@ -46,8 +46,9 @@ def jobs_of(request: Request) -> Jobs:
 AppSettings = Annotated[Settings, Depends(settings_of)]
 Newest = Annotated[Snapshot, Depends(newest_snapshot)]
 Reader = Annotated[Caller, needs("data:read")]
-Limit = Annotated[int, BeforeValidator(whole), Query(ge=1, le=1000, description="most items of one page")]
-Offset = Annotated[int, BeforeValidator(whole), Query(ge=0, le=2**53, description="items to skip")]
+# Bounds come before the validator: /openapi.json could not name those that come after it.
+Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(whole), Query(description="most items of one page")]
+Offset = Annotated[int, Field(ge=0, le=2**53), BeforeValidator(whole), Query(description="items to skip")]
 
 
 def check_visible(snapshot: Snapshot, category: str, caller: Caller) -> None:

@@ -87,7 +87,9 @@ def get_job(
     if found.state == "succeeded":
         return Response(_result(found, ledger), media_type=found.media_type)
     if found.state in ("failed", "dead"):
-        return Response(found.error or b"", 422 if found.state == "failed" else 500, media_type=MEDIA_TYPE)
+        where = {"instance": request.url.path, "request_id": request.scope["state"].get("request_id")}
+        status = 422 if found.state == "failed" else 500
+        return Response(orjson.dumps(orjson.loads(found.error or b"{}") | where), status, media_type=MEDIA_TYPE)
     if found.state == "cancelled":
         raise Problem(410, "job-cancelled", f"job {job} was cancelled")
     return accepted(request, found)

@@ -87,9 +87,9 @@ BODY: dict[str, Any] = {
     "required": True,
     "content": {
         JSON: {"schema": TABLE},
-        NDJSON: {"schema": {"type": "string"}},
-        CSV: {"schema": {"type": "string"}},
-        PARQUET: {"schema": {"type": "string", "format": "binary"}},
+        NDJSON: {"schema": {"type": "string", "minLength": 1}},
+        CSV: {"schema": {"type": "string", "minLength": 1}},
+        PARQUET: {"schema": {"type": "string", "format": "binary", "minLength": 1}},
     },
 }
 OPTIONS: dict[str, Any] = {

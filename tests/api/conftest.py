@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from api.app import create_app
 from api.handlers import HANDLERS
 from api.settings import Settings
 from api.worker import Handler, Worker
-from tests.api.stores import fill, last_week
+from tests.api.stores import LARGE, fill, last_week
 
 
 @pytest.fixture(scope="session")
@@ -59,3 +60,14 @@ def worker() -> Iterator[Callable[..., None]]:
     for thread in threads:
         thread.join(30)
         assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def large(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """A client that may send 10 MB, over a home of its own with one issued forecast."""
+    path = tmp_path_factory.mktemp("large") / "home"
+    shutil.copytree(home, path, ignore=shutil.ignore_patterns("state"))
+    app = create_app(Settings(home=path, max_body_bytes=LARGE, max_upload_bytes=LARGE))
+    with TestClient(app, raise_server_exceptions=False) as client:
+        assert client.post("/v1/forecasts", json={"category": "Boots", "horizon": 2}).status_code == 200
+        yield client

@@ -11,6 +11,7 @@ import pandas as pd
 from signals.store import Batch, submit
 
 WEEKS = 130
+LARGE = 10_000_000  # bytes of a body, where a test sends that many
 CATEGORIES = ("Boots", "Hats/Caps & more")
 
 

@@ -214,3 +214,11 @@ def test_keys_are_uuids_in_the_order_of_the_receipts(tmp_path: Path) -> None:
 )
 def test_the_days_of_a_period(label: str, frequency: str, expected: tuple[str, str]) -> None:
     assert tuple(day.isoformat() for day in span(label, frequency)) == expected
+
+
+def test_a_level_that_is_no_whole_number_is_left_aside(tmp_path: Path) -> None:
+    intervals = {"80": [8.0, 12.0], "82.5": [7.0, 13.0], "4.94066e-324": [10.0, 10.0]}
+    issue(tmp_path, 1, "Boots", [period_of(WEEKS[0], 10, intervals=intervals)])
+    fold_all(tmp_path)
+    (row,) = rows(tmp_path, "Forecasts")
+    assert (row["ConfidenceLevel"], row["LowerBound"], row["UpperBound"], row["Lower95"]) == (80, 8.0, 12.0, None)

@@ -134,11 +134,23 @@ def test_an_address_that_is_not_served(client: TestClient) -> None:
         assert (response.status_code, response.headers["content-type"]) == (404, "application/problem+json"), address
 
 
-def test_a_method_that_is_not_allowed(client: TestClient) -> None:
-    response = client.delete("/v1/forecasts")
+@pytest.mark.parametrize(
+    ("method", "address", "allowed"),
+    [
+        ("DELETE", "/v1/forecasts", "GET, POST"),
+        ("OPTIONS", "/v1/forecasts/bulk", "POST"),
+        ("PUT", "/v1/jobs/x", "DELETE, GET"),
+        ("POST", "/v1/categories/a/forecast", "GET"),
+        ("POST", "/docs", "GET"),
+        ("POST", "/docs/assets/swagger-ui.css", "GET, HEAD"),
+    ],
+)
+def test_a_method_that_is_not_allowed(method: str, address: str, allowed: str, client: TestClient) -> None:
+    response = client.request(method, address)
     assert response.status_code == 405
-    assert response.headers["allow"] == "POST"
+    assert response.headers["allow"] == allowed
     assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["detail"] == f"{method} is not allowed here; allowed: {allowed}"
 
 
 def chunks(total: int) -> Iterator[bytes]:

@@ -126,6 +126,8 @@ def test_what_is_wrong_is_named_and_nothing_stored(client: TestClient, tmp_path:
         assert answer.status_code == 422, body
         problem = answer.json()
         assert problem["type"] == "urn:problem-type:groundswell:import-refused"
+        assert problem["instance"].startswith("/v1/jobs/")
+        assert problem["request_id"] == answer.headers["x-request-id"]
         error = problem["errors"][0]
         assert (error["row"], error["field"], error["value"]) == (row, column, value)
         assert error["allowed"]
