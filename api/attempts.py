@@ -138,7 +138,8 @@ class _Attempt:
 
     async def become_job(self) -> Job | None:
         """The job that makes it from now on, safe on disk; None where it was made in this moment."""
-        job, kept = await run_sync(self._begin_job)
+        # Under a key it looks into the database first; without one a thread would cost more than it does.
+        job, kept = await run_sync(self._begin_job) if self.claim else self._begin_job()
         if kept is not None:
             await asyncio.wrap_future(kept)
         return job

@@ -43,7 +43,22 @@ def jobs_of(request: Request) -> Jobs:
     return jobs
 
 
-AppSettings = Annotated[Settings, Depends(settings_of)]
+async def _settings(request: Request) -> Settings:
+    return settings_of(request)
+
+
+async def _ledger(request: Request) -> Ledger:
+    return ledger_of(request)
+
+
+async def _jobs(request: Request) -> Jobs:
+    return jobs_of(request)
+
+
+# As coroutines: FastAPI calls a plain function in a thread, which costs more than it does.
+AppSettings = Annotated[Settings, Depends(_settings)]
+AppLedger = Annotated[Ledger, Depends(_ledger)]
+AppJobs = Annotated[Jobs, Depends(_jobs)]
 Newest = Annotated[Snapshot, Depends(newest_snapshot)]
 Reader = Annotated[Caller, needs("data:read")]
 # Bounds come before the validator: /openapi.json could not name those that come after it.

@@ -8,17 +8,17 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import orjson
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from api.attempts import forecast_within
 from api.errors import Problem
 from api.forecasting import check_limits
 from api.issued import page_of_category
 from api.jobs import Job
-from api.ledger import Issued, Ledger
+from api.ledger import Issued
 from api.models import ForecastAnswer, ForecastRequest, IssuedForecast, IssuedPage, JobState
 from api.prefer import preference_of
-from api.routes import UNCHANGED, AppSettings, Limit, base_url, ledger_of, statuses
+from api.routes import UNCHANGED, AppLedger, AppSettings, Limit, base_url, statuses
 from api.routes.jobs import accepted
 from api.security import Caller, needs
 from api.strict import StrictRoute
@@ -108,7 +108,7 @@ def _listed(request: Request, item: Issued) -> IssuedForecast:
 def get_forecast(
     receipt: str,
     request: Request,
-    ledger: Annotated[Ledger, Depends(ledger_of)],
+    ledger: AppLedger,
     caller: Annotated[Caller, needs("forecast:read")],
 ) -> Response:
     """The same answer that was given when it was issued."""

@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from api.errors import MEDIA_TYPE, Problem
 from api.inbox import KIND, Inbox
@@ -15,7 +15,7 @@ from api.jobs import Job, Jobs, State
 from api.ledger import Ledger
 from api.making import receipt_of_job
 from api.models import JobPage, JobState, JobTotals, ListedJob
-from api.routes import AppSettings, Limit, Offset, base_url, jobs_of, ledger_of, page_of, statuses
+from api.routes import AppJobs, AppLedger, AppSettings, Limit, Offset, base_url, page_of, statuses
 from api.security import Caller, needs
 from api.strict import StrictRoute
 
@@ -23,8 +23,6 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 POLL_SECONDS = 1
 EACH_SECONDS = 0.01  # a single forecast of the fast engine, with its share of the disk
 LONGEST_PAUSE = 60
-
-Port = Annotated[Jobs, Depends(jobs_of)]
 
 
 @router.get("", summary="Jobs", responses=statuses(401, 403, 422))
@@ -75,8 +73,8 @@ def _utc(moment: dt.datetime | None) -> dt.datetime | None:
 def get_job(
     job: str,
     request: Request,
-    jobs: Port,
-    ledger: Annotated[Ledger, Depends(ledger_of)],
+    jobs: AppJobs,
+    ledger: AppLedger,
     caller: Annotated[Caller, needs("jobs:read")],
 ) -> Response:
     """202 with its state while it is under way, then 200 with what it made; or the problem that it failed with.
@@ -104,7 +102,7 @@ def _result(found: Job, ledger: Ledger) -> bytes:
 
 
 @router.delete("/{job}", summary="Cancel a job", status_code=204, responses={401: {}, 403: {}, 404: {}, 409: {}})
-def cancel_job(job: str, jobs: Port, caller: Annotated[Caller, needs("jobs:write")]) -> Response:
+def cancel_job(job: str, jobs: AppJobs, caller: Annotated[Caller, needs("jobs:write")]) -> Response:
     """What it has made so far stays."""
     found = owned(jobs, job, caller)
     if not jobs.cancel(found.job):
@@ -119,7 +117,7 @@ def cancel_job(job: str, jobs: Port, caller: Annotated[Caller, needs("jobs:write
     response_model=JobState,
     responses=statuses(401, 403, 404, 409),
 )
-def retry_job(job: str, request: Request, jobs: Port, caller: Annotated[Caller, needs("jobs:write")]) -> Response:
+def retry_job(job: str, request: Request, jobs: AppJobs, caller: Annotated[Caller, needs("jobs:write")]) -> Response:
     """One that has failed or is dead; what it has made is not made again."""
     found = owned(jobs, job, caller)
     if not retry(jobs, found.job):

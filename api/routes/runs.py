@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 import orjson
 import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from api.database import engine_of
 from api.errors import Problem
 from api.jobs import Job, Jobs
-from api.routes import AppSettings, Newest, base_url, jobs_of
+from api.routes import AppJobs, AppSettings, Newest, base_url
 from api.runs import KIND, RunRequest, RunState, accept_run, answers_of, state_of
 from api.security import Caller, needs
 from api.strict import StrictRoute
@@ -23,7 +23,6 @@ from api.strict import StrictRoute
 router = APIRouter(prefix="/v1/forecast-runs", tags=["forecast runs"], route_class=StrictRoute)
 POLL_SECONDS = 5
 
-Port = Annotated[Jobs, Depends(jobs_of)]
 Reader = Annotated[Caller, needs("forecast:read")]
 REFUSED: dict[int | str, dict[str, Any]] = {401: {}, 403: {}, 404: {}}
 
@@ -40,7 +39,7 @@ def create_run(
     request: Request,
     snapshot: Newest,
     settings: AppSettings,
-    jobs: Port,
+    jobs: AppJobs,
     caller: Annotated[Caller, needs("forecast:write")],
 ) -> Response:
     """Forecast many categories of the store, all from the data version and at the moment of this request.
@@ -57,7 +56,7 @@ def create_run(
     responses={200: {"model": RunState, "description": "it is over"}, 202: {"model": RunState}, **REFUSED},
     response_model=None,
 )
-def get_run(run: str, request: Request, settings: AppSettings, jobs: Port, caller: Reader) -> Response:
+def get_run(run: str, request: Request, settings: AppSettings, jobs: AppJobs, caller: Reader) -> Response:
     """202 while it is under way, then 200; it is cancelled as a job, under its id."""
     return _told(request, settings, owned_run(jobs, run, caller))
 
@@ -68,7 +67,7 @@ def get_run(run: str, request: Request, settings: AppSettings, jobs: Port, calle
     responses={200: {"content": {"text/csv": {}}}, 409: {}, **REFUSED},
     response_class=Response,
 )
-def get_run_csv(run: str, settings: AppSettings, jobs: Port, caller: Reader) -> Response:
+def get_run_csv(run: str, settings: AppSettings, jobs: AppJobs, caller: Reader) -> Response:
     """One row a category and period, by category; the lower and upper end of each level are columns."""
     job = owned_run(jobs, run, caller)
     if not job.is_over:
