@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import logging.config
 import math
 import multiprocessing
 import os
@@ -19,6 +18,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 from urllib.parse import urlsplit
 
+from api.logs import configure, log_config
 from api.settings import Settings, is_loopback
 
 log = logging.getLogger("groundswell")
@@ -112,7 +112,7 @@ def serve(settings: Settings, *, without_auth: bool = False) -> None:
     """
     for name in ONE_THREAD:
         os.environ.setdefault(name, "1")
-    logging.config.dictConfig(log_config(settings.log_level))
+    configure(settings)
     _check_certificate(settings)
     _check_host(settings, without_auth)
     stop = threading.Event()
@@ -255,7 +255,7 @@ def _work(settings: Settings, report: Connection, listener: socket.socket, witho
     _as_child(settings)
     config = uvicorn.Config(
         create_app(settings, _anonymous_hosts(settings, without_auth)),
-        log_config=log_config(settings.log_level),
+        log_config=log_config(settings),
         access_log=False,  # it would write keys that stand in addresses; api/request_log.py writes what may be kept
         ws="none",  # there are no websockets, and a refused one would be logged with its address
         server_header=False,
@@ -294,7 +294,7 @@ def _do_jobs(settings: Settings, report: Connection) -> None:
 def _as_child(settings: Settings) -> None:
     """What every child does: log as the others do, leave Ctrl-C to the parent, end when the parent has died."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.config.dictConfig(log_config(settings.log_level))
+    configure(settings)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -303,19 +303,3 @@ def _end_with_parent() -> None:
     assert parent is not None
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def log_config(level: str) -> dict[str, Any]:
-    """One format for all processes, to stderr."""
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"line": {"format": "%(asctime)s %(levelname)-7s %(processName)s %(message)s"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-        "root": {"handlers": ["stderr"], "level": level.upper()},
-        "loggers": {
-            "uvicorn": {"propagate": True},
-            "uvicorn.access": {"propagate": True},
-            "httpx": {"level": "WARNING"},  # at info it writes whole addresses, keys included
-        },
-    }

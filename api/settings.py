@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(
         "info", description="what `serve` logs, at this level and above"
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="how `serve` logs; text: lines for people; json: one JSON object a line"
+    )
     publish_seconds: float = Field(
         5.0, ge=0.1, le=3600, description="imports are published at most once in so many seconds"
     )
