@@ -78,13 +78,7 @@ class Jobs:
         `total` is in how many parts progress is told; it begins `delay_seconds` from now at the earliest.
         """
         number = str(uuid.uuid5(uuid.NAMESPACE_OID, name) if name else uuid.uuid4())
-        options: EnqueueOptions = {
-            "workflow_name": WORKFLOW,
-            "queue_name": queue,
-            "workflow_id": number,
-            "app_version": WORKFLOW_VERSION,
-            "application_name": APPLICATION,
-        }
+        options = _options(number, queue)
         if delay_seconds:
             options["delay_seconds"] = delay_seconds
         dbos = self._dbos()
@@ -112,9 +106,34 @@ class Jobs:
             self._dbos().cancel_workflow(number)
         return bool(changed)
 
+    def stranded(self, numbers: list[str]) -> list[str]:
+        """Which of these jobs, none of them over, no worker will ever take up: their workflow is over or was lost."""
+        found = self._dbos().list_workflows(
+            workflow_ids=numbers, status=["PENDING", "ENQUEUED", "DELAYED"], load_input=False, load_output=False
+        )
+        under_way = {one.workflow_id for one in found}
+        return [number for number in numbers if number not in under_way]
+
+    def enqueue_again(self, number: str) -> None:
+        """Do a job that is not over from its beginning; what its parts have made already is left as it is."""
+        dbos = self._dbos()
+        dbos.delete_workflow(number)
+        with writing(self._engine) as connection:
+            dbos.enqueue_in_transaction(connection, _options(number, QUEUE), number)
+
     def _dbos(self) -> DBOSClient:
         if self._client is None:
             url = str(self._engine.url.render_as_string(hide_password=False))
             DBOS.migrate(url)  # the worker may not have come to it yet
             self._client = DBOSClient(system_database_url=url, application_name=APPLICATION, lazy=True)
         return self._client
+
+
+def _options(number: str, queue: str) -> EnqueueOptions:
+    return {
+        "workflow_name": WORKFLOW,
+        "queue_name": queue,
+        "workflow_id": number,
+        "app_version": WORKFLOW_VERSION,
+        "application_name": APPLICATION,
+    }
