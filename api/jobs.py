@@ -114,12 +114,12 @@ class Jobs:
         under_way = {one.workflow_id for one in found}
         return [number for number in numbers if number not in under_way]
 
-    def enqueue_again(self, number: str) -> None:
+    def enqueue_again(self, number: str, queue: str = QUEUE) -> None:
         """Do a job that is not over from its beginning; what its parts have made already is left as it is."""
         dbos = self._dbos()
         dbos.delete_workflow(number)
         with writing(self._engine) as connection:
-            dbos.enqueue_in_transaction(connection, _options(number, QUEUE), number)
+            dbos.enqueue_in_transaction(connection, _options(number, queue), number)
 
     def _dbos(self) -> DBOSClient:
         if self._client is None:

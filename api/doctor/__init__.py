@@ -48,6 +48,7 @@ def examine(settings: Settings, mend: bool) -> list[Finding]:
             patient.fine("lock", "nobody writes to the home")
             _run(ALONE, patient)
     except StoreBusy as busy:
+        patient.busy = True
         patient.fine("lock", f"{busy.owner} writes to the home: the store itself is not looked at")
         _run(ALONE, patient)
     patient.owned = False

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 import sqlite3
+import tempfile
+import zlib
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
+from api import webhooks
 from api.database import FILE, api_key, engine_of, issued, job, now, reading
 from api.doctor.files import sqlite_fault
 from api.doctor.patient import Patient
-from api.jobs import Jobs
+from api.jobs import DELIVERIES, QUEUE, Jobs
 from api.keys import all_keys
 from api.settings import is_loopback
 from signals.connector import ConfigError
@@ -20,6 +26,7 @@ from signals.home import fsync
 from signals.status import source_status
 from signals.store import StoreDamaged
 
+BACKUP = "restore a backup (groundswell restore)"
 SOON = dt.timedelta(days=14)
 PATIENCE = dt.timedelta(hours=1)  # a job that nobody has begun for so long: there is no job worker
 TOLD = 5
@@ -37,6 +44,7 @@ def check_database(patient: Patient) -> None:
     fault = sqlite_fault(path)
     if fault is None:
         patient.fine("operations", _counts(patient))
+        _check_answers(patient)
         return
     if not patient.mends:
         patient.problem("operations", f"{path} {fault}")
@@ -47,14 +55,26 @@ def check_database(patient: Patient) -> None:
         saved, lost = salvage(path, fresh)
     except sqlite3.DatabaseError as error:
         fresh.unlink(missing_ok=True)
-        patient.problem("operations", f"{path} {fault}; nothing in it can be read ({error})", "restore a backup")
+        patient.problem("operations", f"{path} {fault}; nothing in it can be read ({error})", BACKUP)
         return
     where = patient.set_aside_sqlite(path)
     fresh.rename(path)
     fsync(path.parent)
     told = f"{path} {fault}: moved to {where}; {saved} rows are in a new one"
-    missing = f"not all of {', '.join(lost)} could be read" if lost else ""
-    patient.mended("operations", f"{told}, {missing}" if lost else told, "a backup may have the rest" if lost else "")
+    missing = f", but not all of {', '.join(lost)} could be read" if lost else ""
+    patient.mended("operations", told + missing, "a backup may have the rest" if lost else "")
+
+
+def _check_answers(patient: Patient) -> None:
+    """Whether each issued forecast can be given again."""
+    with reading(engine_of(patient.settings)) as connection:
+        rows = connection.execution_options(stream_results=True, yield_per=500).execute(
+            sa.select(issued.c.receipt, issued.c.answer)
+        )
+        damaged = [receipt for receipt, answer in rows if not _is_sound(answer)]
+    if damaged:
+        told = f"{len(damaged)} issued forecasts are not what was written: {_some(damaged)}"
+        patient.problem("operations", told, BACKUP)
 
 
 def _check_server(patient: Patient) -> None:
@@ -81,7 +101,9 @@ def salvage(damaged: Path, fresh: Path) -> tuple[int, list[str]]:
     Raises sqlite3.DatabaseError where not even the list of tables can be read.
     """
     saved, lost = 0, []
-    with closing(sqlite3.connect(damaged)) as old, closing(sqlite3.connect(fresh)) as new:
+    copy = _whole(damaged)
+    with closing(sqlite3.connect(copy)) as old, closing(sqlite3.connect(fresh)) as new:
+        old.execute("PRAGMA writable_schema = ON")  # it then reads on where an entry of its schema is damaged
         schema = old.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE"
                              " 'sqlite_%'").fetchall()  # fmt: skip
         new.execute("PRAGMA journal_mode = WAL")
@@ -93,24 +115,50 @@ def salvage(damaged: Path, fresh: Path) -> tuple[int, list[str]]:
                 saved += copied
                 lost += [] if whole else [name]
         new.commit()
+    shutil.rmtree(copy.parent)
     fsync(fresh)
     return saved, lost
 
 
+def _whole(damaged: Path) -> Path:
+    """A copy, as long as its header says: SQLite reads nothing of one that was cut off."""
+    folder = Path(tempfile.mkdtemp(prefix=".tmp-", dir=damaged.parent))
+    for path in damaged.parent.glob(f"{damaged.name}*"):
+        shutil.copyfile(path, folder / path.name)
+    copy = folder / damaged.name
+    with copy.open("r+b") as file:
+        head = file.read(32)
+        size = int.from_bytes(head[16:18]) * int.from_bytes(head[28:32])
+        if head.startswith(b"SQLite format 3\0") and copy.stat().st_size < size < 4 * copy.stat().st_size:
+            file.truncate(size)
+    return copy
+
+
 def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> tuple[int, bool]:
-    """From the first row to where it breaks, then from the last one back."""
+    """From the first row to where it breaks, then from the last one back; how many, and whether these are all."""
+    whole = True
     for order in ("", " ORDER BY rowid DESC"):
         try:
-            for row in old.execute(f'SELECT * FROM "{table}"{order}'):
-                new.execute(f'INSERT OR IGNORE INTO "{table}" VALUES ({", ".join("?" * len(row))})', row)
+            found = old.execute(f'SELECT * FROM "{table}"{order}')
+            names = [column[0] for column in found.description]
+            insert = f'INSERT OR IGNORE INTO "{table}" VALUES ({", ".join("?" * len(names))})'
+            for row in found:
+                if table == issued.name and not _is_sound(row[names.index("answer")]):
+                    whole = False
+                else:
+                    new.execute(insert, row)
+            break
         except sqlite3.DatabaseError:
-            continue
-        return _count(new, table), not order
-    return _count(new, table), False
+            whole = False
+    return int(new.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]), whole
 
 
-def _count(connection: sqlite3.Connection, table: str) -> int:
-    return int(connection.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0])
+def _is_sound(answer: object) -> bool:
+    """Whether an issued forecast is what was written: SQLite has no checksums, the compressed answers have."""
+    try:
+        return isinstance(answer, bytes) and bool(zlib.decompress(answer))
+    except zlib.error:
+        return False
 
 
 def _is_readable(patient: Patient) -> bool:
@@ -125,25 +173,31 @@ def check_jobs(patient: Patient) -> None:
     """Jobs that wait for a worker that does not come, and those that no worker knows of."""
     if not _is_readable(patient):
         return
-    alive = sa.select(job.c.job, job.c.accepted, job.c.started).where(job.c.state.in_(("pending", "running")))
-    with reading(engine_of(patient.settings)) as connection:
-        rows = connection.execute(alive.order_by(job.c.accepted)).all()
-    jobs = Jobs(patient.settings)
-    stranded = jobs.stranded([row.job for row in rows]) if rows else []
-    if stranded and patient.mend:
-        for number in stranded:
-            jobs.enqueue_again(number)
-        patient.mended("jobs", f"{len(stranded)} jobs that no worker knew of are in the queue again: {_some(stranded)}")
-    elif stranded:
-        patient.problem(
-            "jobs", f"no worker knows of {len(stranded)} jobs: {_some(stranded)}", "groundswell doctor --mend"
-        )
-    old = [row.job for row in rows if row.started is None and row.accepted < now() - PATIENCE]
+    rows, jobs = _alive(patient), Jobs(patient.settings)
+    stranded = set(jobs.stranded([row.job for row in rows]) if rows else ())
+    lost = [row for row in _alive(patient) if row.job in stranded]  # asked again: it may just have ended
+    told = f"{len(lost)} jobs: {_some([row.job for row in lost])}"
+    if lost and patient.mend:
+        for row in lost:
+            jobs.enqueue_again(row.job, DELIVERIES if row.kind == webhooks.KIND else QUEUE)
+        patient.mended("jobs", f"in the queue again, for no worker knew of them: {told}")
+    elif lost:
+        patient.problem("jobs", f"no worker knows of {told}", "groundswell doctor --mend")
+    own = [row for row in rows if row.kind != webhooks.KIND]  # deliveries wait for hours between two tries
+    old = [row.job for row in own if row.started is None and row.accepted < now() - PATIENCE]
     if old:
         told = f"{len(old)} jobs have waited for more than an hour: {_some(old)}"
         patient.problem("jobs", told, "is `groundswell serve`, which does them, running?")
-    if not stranded and not old:
+    if not lost and not old:
         patient.fine("jobs", f"{len(rows)} are under way")
+
+
+def _alive(patient: Patient) -> Sequence[Any]:
+    """The jobs that are not over, the oldest first."""
+    columns = (job.c.job, job.c.kind, job.c.accepted, job.c.started)
+    alive = sa.select(*columns).where(job.c.state.in_(("pending", "running"))).order_by(job.c.accepted)
+    with reading(engine_of(patient.settings)) as connection:
+        return connection.execute(alive).all()
 
 
 def _some(names: list[str]) -> str:

@@ -26,11 +26,15 @@ class Finding:
 
 @dataclass
 class Patient:
-    """One examination. `owned`: nobody else writes to the home; `restored`: the store is that of the last snapshot."""
+    """One examination.
+
+    owned: we hold the home at present; busy: somebody else does; restored: the store is that of the last snapshot.
+    """
 
     settings: Settings
     mend: bool
     owned: bool = False
+    busy: bool = False
     restored: bool = False
     ill: bool = False  # the store cannot be opened: what needs it is left out
     findings: list[Finding] = field(default_factory=list)
@@ -56,7 +60,7 @@ class Patient:
 
     def problem(self, check: str, message: str, remedy: str = MEND) -> None:
         """Note what keeps something from working."""
-        if remedy == MEND and not self.owned:
+        if remedy == MEND and self.busy:
             remedy = f"stop what writes to the home, then {MEND}"
         self.findings.append(Finding(check, "problem", message, remedy))
 

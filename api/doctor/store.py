@@ -175,7 +175,7 @@ def _renew(patient: Patient, path: Path, what: str) -> None:
 
 def publish(patient: Patient) -> None:
     """Take up the inbox and publish, as the next owner would."""
-    if not patient.mend or patient.ill or not patient.home.database.exists():
+    if not patient.mend or patient.busy or patient.ill or not patient.home.database.exists():
         return
     try:
         with Store.open(patient.home.path, SECONDS) as store:

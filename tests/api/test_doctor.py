@@ -39,7 +39,8 @@ RECEIPTS = 400
 
 
 def entry(number: int) -> Issued:
-    answer = json.dumps({"number": number, "filling": "x" * 500}).encode()
+    filling = "".join(hashlib.sha256(f"{number}/{i}".encode()).hexdigest() for i in range(20))
+    answer = json.dumps({"number": number, "filling": filling}).encode()
     return Issued(f"fc_{number:026d}", "Boots", answer, b"{}")
 
 
@@ -246,8 +247,8 @@ def test_small_files(home: Path) -> None:
     cut(payload(home))
     (home / "inbox" / "receipts" / "20260101T000000000000-00000000.json").write_text('{"sto')
     with sqlite3.connect(home / "state" / "pull.sqlite") as connection:
-        connection.execute("CREATE TABLE x AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 9000)"
-                           " SELECT n FROM c")  # fmt: skip
+        numbers = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 9000) SELECT n FROM c"
+        connection.execute(f"CREATE TABLE x AS {numbers}")
     connection.close()
     flip(home / "state" / "pull.sqlite")
     old = home / "inbox" / ".tmp-old"
@@ -279,6 +280,13 @@ def test_a_damaged_ledger_keeps_what_can_be_read(home: Path, what: str) -> None:
     assert all(one.answer == entry(int(one.receipt[3:])).answer for one in found)
     assert len(found) > 20
     ledger.append(entry(RECEIPTS + 1))  # and takes more
+
+
+def test_an_answer_that_is_not_what_was_written_is_named(home: Path) -> None:
+    with sqlite3.connect(home / FILE) as connection:
+        connection.execute("UPDATE issued SET answer = substr(answer, 1, 60) WHERE receipt = ?", [entry(7).receipt])
+    connection.close()
+    assert entry(7).receipt in problems(doctor(home))[0]
 
 
 def test_a_ledger_of_which_nothing_can_be_read_stays(home: Path) -> None:
