@@ -29,6 +29,7 @@ def _expected() -> tuple[type[Exception], ...]:
     """Asked only when something was raised: to import these would make every command start slowly."""
     import duckdb
 
+    from api.backup import BackupRefused
     from api.erp.client import ErpRefused
     from api.keys import KeysError
     from api.serve import ServeError
@@ -51,6 +52,7 @@ def _expected() -> tuple[type[Exception], ...]:
         UnknownCategory,
         ErpRefused,
         KeysError,
+        BackupRefused,
     )
     store = (DiskFull, PublishFailed, SourceBusy, StoreBusy, StoreDamaged, StoreEmpty, SchemaMismatch)
     return (*refusals, *store, OSError, duckdb.IOException)

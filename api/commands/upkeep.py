@@ -1,8 +1,9 @@
-"""`doctor`: looks after a home."""
+"""`doctor`, `backup` and `restore`: what a home needs to live long."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -55,4 +56,41 @@ def _settings(ctx: click.Context) -> tuple[Settings, tuple[str, ...], str]:
     return settings, origin.ignored, ""
 
 
-COMMANDS = (doctor_command,)
+@click.command("backup")
+@click.argument("target", type=click.Path(path_type=Path))
+@common.as_json
+@click.pass_context
+def backup_command(ctx: click.Context, target: Path, as_json: bool) -> None:
+    """Write all of a home to the file TARGET, or under a name of its own into the directory TARGET.
+
+    May run while `groundswell serve` does. It holds digests of API keys, and secrets that groundswell.toml names.
+    """
+    from api.backup import back_up
+
+    file, told = back_up(common.settings_of(ctx), target)
+    if told.database == "external":
+        common.note("note: the database at database_url is not in it: back it up with its own tools, before this")
+    if as_json:
+        common.write_json({"file": str(file), **asdict(told)})
+    else:
+        click.echo(f"{file}: {told.files:,} files, {told.bytes / 1e6:,.1f} MB, data version {told.data_version}")
+
+
+@click.command("restore")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@common.as_json
+@click.pass_context
+def restore_command(ctx: click.Context, file: Path, as_json: bool) -> None:
+    """Make a new home, at --home, from a backup; each file is compared with its hash first."""
+    from api.backup import restore
+    from api.settings import load_settings
+
+    home = ctx.find_root().obj or load_settings()[0].home
+    told = restore(file, home)
+    if as_json:
+        common.write_json({"home": str(home), **asdict(told)})
+    else:
+        click.echo(f"{home}: {told.files:,} files, data version {told.data_version}, as of {told.made}")
+
+
+COMMANDS = (doctor_command, backup_command, restore_command)
