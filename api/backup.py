@@ -16,7 +16,6 @@ import sqlite3
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -171,7 +170,8 @@ class _Writer:
 
     def _publish(self) -> None:
         """Have what is stored published: by whoever owns the store, or by us where nobody does."""
-        wanted = max((_stored(json.loads(path.read_bytes())) for path in self._receipts()), default=0)
+        names = [name for name in self.files if name.startswith("inbox/receipts/")]
+        wanted = max((_stored(self.home.path / name) for name in names), default=0)
         deadline = time.monotonic() + PUBLISH_SECONDS
         while self.home.database.exists() and time.monotonic() < deadline:
             try:
@@ -182,10 +182,6 @@ class _Writer:
                 if published_version(self.home) >= wanted:
                     return
                 time.sleep(0.1)
-
-    def _receipts(self) -> Iterator[Path]:
-        names = (PurePosixPath(name) for name in self.files if name.startswith("inbox/receipts/"))
-        return (path for path in (self.home.receipts / name.name for name in names) if path.exists())
 
 
 class _Hashing:
@@ -198,8 +194,12 @@ class _Hashing:
         return data
 
 
-def _stored(receipt: dict[str, Any]) -> int:
-    return int(receipt.get("stored", {}).get("data_version", 0))
+def _stored(receipt: Path) -> int:
+    """The data version at which a hand-over was stored; 0 where it was not, or nobody can read it."""
+    try:
+        return int(json.loads(receipt.read_bytes())["stored"]["data_version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def restore(file: Path, home: Path) -> Backup:
@@ -215,17 +215,17 @@ def restore(file: Path, home: Path) -> Backup:
     fresh = home / MEANWHILE
     fresh.mkdir(parents=True)
     try:
-        manifest = _unpack(file, fresh)
+        told = _unpack(file, fresh)
         _open_store(Home(fresh))
         for entry in sorted(fresh.iterdir()):
             entry.rename(home / entry.name)
         fsync(home)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return Backup(**{name: manifest[name] for name in Backup.__dataclass_fields__})
+    return told
 
 
-def _unpack(file: Path, folder: Path) -> dict[str, Any]:
+def _unpack(file: Path, folder: Path) -> Backup:
     with ExitStack() as opened:
         try:
             tar = opened.enter_context(tarfile.open(file, "r:"))
@@ -233,16 +233,17 @@ def _unpack(file: Path, folder: Path) -> dict[str, Any]:
             packed = tar.extractfile(members[MANIFEST])
             assert packed is not None
             manifest: dict[str, Any] = json.loads(packed.read())
-            contents = manifest["contents"]
+            form, contents = manifest["format"], manifest["contents"]
+            told = Backup(**{name: manifest[name] for name in Backup.__dataclass_fields__})
         except (tarfile.TarError, KeyError, ValueError, AssertionError, TypeError) as error:
             raise BackupRefused(f"{file} is no backup, or was cut off ({error})") from error
-        if manifest["format"] != FORMAT:
-            raise BackupRefused(f"{file} has the form {manifest['format']}, this program reads {FORMAT}")
+        if form != FORMAT:
+            raise BackupRefused(f"{file} has the form {form}, this program reads {FORMAT}")
         if strange := (members.keys() ^ contents.keys()) - {MANIFEST}:
             raise BackupRefused(f"{file} does not hold what its manifest says: {min(strange)}")
         for name, facts in contents.items():
             _extract(tar, members[name], folder, facts["sha256"])
-    return manifest
+    return told
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, sha: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -109,12 +111,15 @@ def test_a_backup_under_writes_has_all_that_was_acknowledged_before(home: Path, 
             submit(home, Batch("later", sales=sales("Boots", end, 1)))
             weeks.append(str(end.date()))
 
+    def ahead(number: int) -> bool:
+        return len(kept) > 40 * number and len(weeks) > number
+
     with owned(home):
         threads = [threading.Thread(target=target) for target in (append, import_weeks)]
         for thread in threads:
             thread.start()
         for number in range(3):
-            wait_for(lambda number=number: len(kept) > 40 * number and len(weeks) > number)
+            wait_for(partial(ahead, number))
             job = jobs.accept("slow", b"1")
             promised, stored = list(kept), list(weeks)
             file, _ = back_up(settings, tmp_path / f"{number}.tar")
@@ -191,18 +196,15 @@ def test_a_damaged_backup_is_refused_and_leaves_nothing(home: Path, tmp_path: Pa
     assert not list((tmp_path / "fresh").iterdir())
 
 
-def test_a_backup_cannot_write_elsewhere(home: Path, tmp_path: Path) -> None:
-    file, _ = back_up(Settings(home=home), tmp_path / "kept.tar")
-    for name in ("../outside", "/tmp/outside"):
-        evil = tmp_path / "evil.tar"
-        with tarfile.open(evil, "w") as tar:
-            body = tmp_path / "body"
-            body.write_bytes(b"x")
-            tar.add(body, name)
-            manifest = tmp_path / "manifest"
-            sha = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
-            manifest.write_text(json.dumps({"format": 1, "contents": {tar.getnames()[0]: {"sha256": sha, "size": 1}}}))
-            tar.add(manifest, MANIFEST)
-        with pytest.raises(BackupRefused, match="no file of a home|no backup|does not hold"):
-            restore(evil, tmp_path / "fresh")
+def test_a_backup_cannot_write_elsewhere(tmp_path: Path) -> None:
+    evil, body, manifest = tmp_path / "evil.tar", tmp_path / "body", tmp_path / MANIFEST
+    body.write_bytes(b"x")
+    contents = {"../../outside": {"sha256": hashlib.sha256(b"x").hexdigest(), "size": 1}}
+    told = {"format": 1, "made": "", "groundswell": "", "data_version": 0, "database": "sqlite", "files": 1, "bytes": 1}
+    manifest.write_text(json.dumps({**told, "contents": contents}))
+    with tarfile.open(evil, "w") as tar:
+        tar.add(body, "../../outside")
+        tar.add(manifest, MANIFEST)
+    with pytest.raises(BackupRefused, match="no file of a home"):
+        restore(evil, tmp_path / "fresh")
     assert not (tmp_path / "outside").exists()
