@@ -69,9 +69,8 @@ def back_up(settings: Settings, target: Path) -> tuple[Path, Backup]:
         raise BackupRefused(f"{target} exists: choose another name")
     part = target.with_name(f".tmp-{target.name}")
     try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".tmp-") as scratch:
-            with tarfile.open(part, "w") as tar:
-                told = _Writer(tar, home, Path(scratch)).write(external=bool(settings.database_url))
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".tmp-") as scratch, tarfile.open(part, "w") as tar:
+            told = _Writer(tar, home, Path(scratch)).write(external=bool(settings.database_url))
         fsync(part)
         part.rename(target)
         fsync(target.parent)

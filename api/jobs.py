@@ -7,6 +7,7 @@ and its workflow are written in one transaction, a part that was interrupted run
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import uuid
 from dataclasses import dataclass
 from typing import Literal
@@ -23,6 +24,8 @@ WORKFLOW_VERSION = "1"
 QUEUE = "jobs"
 DELIVERIES = "deliveries"  # of its own: a receiver that is slow holds up no forecasts
 WORKFLOW = "run_job"
+ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]  # states of a workflow
+FORGOTTEN = 200  # workflows that are removed at once
 
 State = Literal["pending", "running", "succeeded", "failed", "cancelled"]
 
@@ -113,6 +116,24 @@ class Jobs:
         )
         under_way = {one.workflow_id for one in found}
         return [number for number in numbers if number not in under_way]
+
+    def forget_workflows(self, ended_before: dt.datetime, stop: threading.Event) -> int:
+        """Remove the workflows that ended before a moment, but for those of jobs that are not over; how many."""
+        dbos, removed, seen = self._dbos(), 0, 0
+        moment = ended_before.replace(tzinfo=dt.UTC).isoformat()
+        while not stop.is_set():
+            found = dbos.list_workflows(
+                status=ENDED, completed_before=moment, limit=FORGOTTEN, offset=seen, load_input=False, load_output=False
+            )
+            numbers = [one.workflow_id for one in found]
+            alive = sa.select(job.c.job).where(job.c.job.in_(numbers), job.c.state.in_(("pending", "running")))
+            with reading(self._engine) as connection:
+                kept = set(connection.scalars(alive))
+            dbos.delete_workflows([number for number in numbers if number not in kept])
+            removed, seen = removed + len(numbers) - len(kept), seen + len(kept)
+            if len(numbers) < FORGOTTEN:
+                break
+        return removed
 
     def enqueue_again(self, number: str, queue: str = QUEUE) -> None:
         """Do a job that is not over from its beginning; what its parts have made already is left as it is."""

@@ -282,12 +282,14 @@ def _pull(settings: Settings, report: Connection) -> None:
 def _do_jobs(settings: Settings, report: Connection) -> None:
     from api.fold import fold_until
     from api.handlers import HANDLERS
+    from api.retention import tidy_until
     from api.worker import Worker
 
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     _as_child(settings)
     threading.Thread(target=fold_until, args=(settings, stop), name="fold", daemon=True).start()
+    threading.Thread(target=tidy_until, args=(settings, stop), name="tidy", daemon=True).start()
     Worker(settings, HANDLERS).run(stop, lambda: report.send(READY))
 
 

@@ -89,6 +89,16 @@ class Settings(BaseSettings):
         description="SQLAlchemy's address of the operational database (jobs, issued forecasts, keys); empty: SQLite in "
         "the home",
     )
+    keep_jobs_days: int = Field(
+        90, ge=1, le=100_000, description="jobs that are over, and webhook deliveries, are removed after so many days"
+    )
+    keep_receipts_days: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="issued forecasts, and their rows in OData, are removed after so many days; 0: they are kept for "
+        "ever",
+    )
     max_body_bytes: int = Field(5_000_000, ge=1_000, le=1_000_000_000, description="largest request body")
     max_horizon: int = Field(400, ge=1, le=400, description="longest horizon of one request, in periods")
     max_history: int = Field(5_000, ge=10, le=1_000_000, description="longest inline history or signal, in periods")

@@ -1,4 +1,4 @@
-"""`doctor`, `backup` and `restore`: what a home needs to live long."""
+"""`doctor`, `backup`, `restore` and `tidy`: what a home needs to live long."""
 
 from __future__ import annotations
 
@@ -93,4 +93,18 @@ def restore_command(ctx: click.Context, file: Path, as_json: bool) -> None:
         click.echo(f"{home}: {told.files:,} files, data version {told.data_version}, as of {told.made}")
 
 
-COMMANDS = (doctor_command, backup_command, restore_command)
+@click.command("tidy")
+@common.as_json
+@click.pass_context
+def tidy_command(ctx: click.Context, as_json: bool) -> None:
+    """Remove what is no longer kept (settings keep_jobs_days, keep_receipts_days), as `serve` does once an hour."""
+    from api.retention import tidy
+
+    removed = tidy(common.settings_of(ctx))
+    if as_json:
+        common.write_json(asdict(removed))
+    else:
+        click.echo(f"removed {removed}")
+
+
+COMMANDS = (doctor_command, backup_command, restore_command, tidy_command)

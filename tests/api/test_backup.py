@@ -90,6 +90,11 @@ def test_receipts_and_forecasts_come_out_the_same(home: Path, tmp_path: Path) ->
     assert open_snapshot(fresh).data_version == version + 1
 
 
+def has_kept(ledger: Ledger, number: int) -> bool:
+    found = ledger.resolve(entry(number).receipt)
+    return found is not None and found.answer == entry(number).answer
+
+
 def test_a_backup_under_writes_has_all_that_was_acknowledged_before(home: Path, tmp_path: Path) -> None:
     settings, stop = Settings(home=home), threading.Event()
     ledger, jobs = Ledger(settings), Jobs(settings)
@@ -125,11 +130,7 @@ def test_a_backup_under_writes_has_all_that_was_acknowledged_before(home: Path, 
             file, _ = back_up(settings, tmp_path / f"{number}.tar")
             fresh = tmp_path / f"fresh-{number}"
             restore(file, fresh)
-            copy = Ledger(Settings(home=fresh))
-            for one in promised:
-                found = copy.resolve(entry(one).receipt)
-                assert found is not None
-                assert found.answer == entry(one).answer
+            assert all(has_kept(Ledger(Settings(home=fresh)), one) for one in promised)
             assert Jobs(Settings(home=fresh)).status(job) is not None
             assert set(stored) <= {str(day.date()) for day in open_snapshot(fresh).sales("Boots")["start"]}
             engine_of(Settings(home=fresh)).dispose()
