@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from api.database import engine_of, issued, now, reading, writing
+from api.metrics import LEDGER_SECONDS
 from api.settings import Settings
 
 MOST = 500  # forecasts in one transaction
@@ -79,7 +80,7 @@ class Ledger:
 
     def _commit(self, entries: list[Issued]) -> None:
         rows = [_row(entry) for entry in entries]
-        with writing(self._engine) as connection:
+        with LEDGER_SECONDS.time(), writing(self._engine) as connection:
             insert = _insert_new(connection)
             if rows:
                 connection.execute(insert, rows)

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import ssl
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -30,6 +31,7 @@ PATIENCE_SECONDS = 5.0  # for an import that has the home when `serve` starts
 START_SECONDS = 120.0
 LONGEST_PAUSE = 30.0
 STABLE_SECONDS = 60.0
+COUNTS = "PROMETHEUS_MULTIPROC_DIR"
 # One thread a process in linear algebra: several in each of several workers slow one another down.
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -118,7 +120,8 @@ def serve(settings: Settings, *, without_auth: bool = False) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with _bind(settings.host, settings.port) as listener:
+    with tempfile.TemporaryDirectory(prefix="groundswell-") as folder, _bind(settings.host, settings.port) as listener:
+        os.environ[COUNTS] = folder  # what all processes count; the client of Prometheus reads it when it is imported
         ingest = Child("ingest", _ingest, settings, (PATIENCE_SECONDS,))
         puller, jobs = Child("puller", _pull, settings), Child("jobs", _do_jobs, settings)
         workers = [Child(f"api-{i + 1}", _work, settings, (listener, without_auth)) for i in range(settings.workers)]
