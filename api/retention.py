@@ -1,4 +1,4 @@
-"""What is kept for how long: jobs and issued forecasts that are old enough are removed, with all that belongs to them."""
+"""What is kept for how long: jobs and issued forecasts that are old enough are removed, with all that is theirs."""
 
 from __future__ import annotations
 

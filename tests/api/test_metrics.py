@@ -28,9 +28,13 @@ def own(home: Path, tmp_path: Path) -> Settings:
 
 
 def read(text: str) -> dict[tuple[str, ...], float]:
-    """Each sample by its name and its labels' values."""
+    """Each sample by its name and the values of its labels, these by name."""
     families = text_string_to_metric_families(text)
-    return {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
+    return {
+        (one.name, *(value for _, value in sorted(one.labels.items()))): one.value
+        for family in families
+        for one in family.samples
+    }
 
 
 def figures(client: TestClient) -> dict[tuple[str, ...], float]:
@@ -59,7 +63,7 @@ def test_requests_by_route_and_forecasts_by_engine(own: Settings) -> None:
     assert grown("groundswell_requests_total", "GET", "none", "404") == 1
     assert grown("groundswell_requests_total", "other", "none", "404") == 1
     assert grown("groundswell_request_seconds_count", "POST", "/v1/forecasts") == 1
-    assert grown("groundswell_forecasts_total", "rest", "fast") == 1
+    assert grown("groundswell_forecasts_total", "fast", "rest") == 1
     assert grown("groundswell_forecast_seconds_count", "fast") == 1
     assert grown("groundswell_ledger_commit_seconds_count") == 1
     assert after["groundswell_store_data_version",] == 1
@@ -127,6 +131,6 @@ def test_workers_are_added_up(tmp_path: Path) -> None:
         process.wait(60)
     for one in found:
         assert one["groundswell_requests_total", "POST", "/v1/forecasts", "200"] == requests
-        assert one["groundswell_forecasts_total", "rest", "fast"] == requests
-        assert one["groundswell_forecasts_total", "job", "fast"] == 2  # made in the process of jobs
+        assert one["groundswell_forecasts_total", "fast", "rest"] == requests
+        assert one["groundswell_forecasts_total", "fast", "job"] == 2  # made in the process of jobs
         assert one["groundswell_jobs", "run", "succeeded"] == 1
