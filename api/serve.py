@@ -12,7 +12,8 @@ import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -31,6 +32,7 @@ PATIENCE_SECONDS = 5.0  # for an import that has the home when `serve` starts
 START_SECONDS = 120.0
 LONGEST_PAUSE = 30.0
 STABLE_SECONDS = 60.0
+PARTS = ("api", "jobs", "ingest", "puller")
 COUNTS = "PROMETHEUS_MULTIPROC_DIR"
 # One thread a process in linear algebra: several in each of several workers slow one another down.
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -105,8 +107,8 @@ class Child:
             self.process.terminate()
 
 
-def serve(settings: Settings, *, without_auth: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT.
+def serve(settings: Settings, *, without_auth: bool = False, only: Collection[str] = PARTS) -> None:
+    """Serve until SIGTERM or SIGINT; `only` some of PARTS where others run elsewhere, over the same home and database.
 
     Raises:
         ServeError: the address is taken or open to others, the certificate cannot be used, the home is taken, or a
@@ -115,59 +117,81 @@ def serve(settings: Settings, *, without_auth: bool = False) -> None:
     for name in ONE_THREAD:
         os.environ.setdefault(name, "1")
     configure(settings)
-    _check_certificate(settings)
-    _check_host(settings, without_auth)
+    if "api" in only:
+        _check_certificate(settings)
+        _check_host(settings, without_auth)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with tempfile.TemporaryDirectory(prefix="groundswell-") as folder, _bind(settings.host, settings.port) as listener:
-        os.environ[COUNTS] = folder  # what all processes count; the client of Prometheus reads it when it is imported
-        ingest = Child("ingest", _ingest, settings, (PATIENCE_SECONDS,))
-        puller, jobs = Child("puller", _pull, settings), Child("jobs", _do_jobs, settings)
-        workers = [Child(f"api-{i + 1}", _work, settings, (listener, without_auth)) for i in range(settings.workers)]
-        try:
-            _start(ingest, [jobs, *workers], stop)
-            pullers = [puller] if settings.pull_check_seconds and not stop.is_set() else []
-            for child in pullers:
-                child.start()
-            ingest.extra = (math.inf,)  # the home is ours: started again, it waits for imports that came in between
-            if not stop.is_set():
-                scheme = "https" if settings.tls_cert else "http"
-                log.info("serving %s://%s:%d/docs, home %s", scheme, settings.host, settings.port, settings.home)
-            while not stop.wait(0.2):
-                for child in (ingest, jobs, *pullers, *workers):
-                    child.watch()
-        finally:
-            _stop(ingest, [*workers, puller, jobs], settings.shutdown_seconds)
+    with ExitStack() as opened:
+        # What all processes count lies in a folder; the client of Prometheus reads its name when it is imported.
+        os.environ[COUNTS] = opened.enter_context(tempfile.TemporaryDirectory(prefix="groundswell-"))
+        workers = [Child("jobs", _do_jobs, settings)] if "jobs" in only else []
+        if "api" in only:
+            listener = opened.enter_context(_bind(settings.host, settings.port))
+            extra = (listener, without_auth)
+            workers += [Child(f"api-{i + 1}", _work, settings, extra) for i in range(settings.workers)]
+        ingest = Child("ingest", _ingest, settings, (PATIENCE_SECONDS,)) if "ingest" in only else None
+        pullers = [Child("puller", _pull, settings)] if "puller" in only and settings.pull_check_seconds else []
+        _run(settings, ingest, workers, pullers, stop)
     log.info("stopped")
 
 
-def _start(ingest: Child, workers: list[Child], stop: threading.Event) -> None:
-    ingest.start()
-    said = ingest.wait_ready(stop)
+def _run(
+    settings: Settings, ingest: Child | None, workers: list[Child], pullers: list[Child], stop: threading.Event
+) -> None:
+    """Start the processes, watch them until `stop`, end them."""
+    try:
+        _start(settings, ingest, workers, stop)
+        for child in pullers if not stop.is_set() else ():
+            child.start()
+        if ingest is not None:
+            ingest.extra = (math.inf,)  # the home is ours: started again, it waits for imports that came in between
+        if not stop.is_set():
+            log.info("%s", _told(settings, [child.name for child in (*workers, *pullers)]))
+        while not stop.wait(0.2):
+            for child in (*filter(None, [ingest]), *workers, *pullers):
+                child.watch()
+    finally:
+        _stop(ingest, [*workers, *pullers], settings.shutdown_seconds)
+
+
+def _told(settings: Settings, names: list[str]) -> str:
+    if "api-1" not in names:
+        return f"running {', '.join(names) or 'ingest'}, home {settings.home}"
+    scheme = "https" if settings.tls_cert else "http"
+    return f"serving {scheme}://{settings.host}:{settings.port}/docs, home {settings.home}"
+
+
+def _start(settings: Settings, ingest: Child | None, workers: list[Child], stop: threading.Event) -> None:
+    said: str | None = READY
+    if ingest is not None:
+        ingest.start()
+        said = ingest.wait_ready(stop)
     if said is not None and said.startswith(BUSY):
         owner = said.removeprefix(BUSY).strip() or "unknown"
         raise ServeError(
-            f"the home {ingest.settings.home} is taken by process {owner}, another `groundswell serve` or an import: "
+            f"the home {settings.home} is taken by process {owner}, another `groundswell serve` or an import: "
             "end it or wait for it, or choose another --home"
         )
     if said is not None and said.startswith(FAILED):
         raise ServeError(said.removeprefix(FAILED).strip())
     for worker in workers:
         worker.start()
-    silent = [child.name for child in workers if child.wait_ready(stop) != READY] + ([] if said else [ingest.name])
+    silent = [child.name for child in workers if child.wait_ready(stop) != READY] + ([] if said else ["ingest"])
     if silent and not stop.is_set():
         raise ServeError(f"process {', '.join(silent)} did not start; the log above has the reason")
 
 
-def _stop(ingest: Child, workers: list[Child], seconds: float) -> None:
+def _stop(ingest: Child | None, workers: list[Child], seconds: float) -> None:
     """Requests and pulls end first, then the ingest process, which publishes what it still has."""
     for worker in workers:
         worker.ask_to_end()
     for worker in workers:
         worker.stop(seconds + 5)
-    ingest.ask_to_end()
-    ingest.stop(seconds + 5)
+    if ingest is not None:
+        ingest.ask_to_end()
+        ingest.stop(seconds + 5)
 
 
 def _check_host(settings: Settings, without_auth: bool) -> None:

@@ -89,6 +89,12 @@ class Settings(BaseSettings):
         description="SQLAlchemy's address of the operational database (jobs, issued forecasts, keys); empty: SQLite in "
         "the home",
     )
+    executor: str = Field(
+        "jobs-1",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="name of the job worker; with several, each needs its own, and keeps it when it starts again",
+        json_schema_extra={"allowed": "1 to 64 letters, digits and . _ -"},
+    )
     keep_jobs_days: int = Field(
         90, ge=1, le=100_000, description="jobs that are over, and webhook deliveries, are removed after so many days"
     )
