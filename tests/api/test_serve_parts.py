@@ -47,7 +47,7 @@ def test_parts_make_a_whole(tmp_path: Path) -> None:
             wait_for(lambda: status(address) == 200)
             body = {"category": "Boots", "horizon": 2}
             job = httpx.post(f"{address}/v1/forecasts", json=body, headers={"Prefer": "respond-async"}).json()
-            assert job["state"] == "pending"
+            assert job["state"] == "pending", job
             with part(tmp_path, "--only", "jobs", GROUNDSWELL_EXECUTOR="groundswell-jobs-0"):
                 wait_for(lambda: httpx.get(f"{address}/v1/jobs/{job['job']}").json()["state"] == "succeeded")
 
