@@ -48,7 +48,11 @@ def log_config(settings: Settings) -> dict[str, Any]:
         "loggers": {
             "uvicorn": {"propagate": True},
             "uvicorn.access": {"propagate": True},
-            "dbos": {"handlers": ["stderr"], "propagate": False, "level": "WARNING"},  # else it takes a handler of its own
+            "dbos": {
+                "handlers": ["stderr"],
+                "propagate": False,
+                "level": "WARNING",
+            },  # else it takes a handler of its own
             "httpx": {"level": "WARNING"},  # at info it writes whole addresses, keys included
         },
     }
