@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -21,14 +22,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.database import engine_of, job, now, reading
 from api.ingest import sign_of_life
 from api.settings import Settings
+from signals.connector import ConfigError
 from signals.home import Home
 from signals.publish import published_version
 from signals.status import source_status
+from signals.trouble import StoreDamaged
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # read by the client when it is imported
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 OWN = CollectorRegistry()
+disable_created_metrics()  # else each series has a second one, with the moment at which it began
 
 REQUESTS = Counter("groundswell_requests", "Requests that were answered.", ["method", "route", "status"], registry=OWN)
 REQUEST_SECONDS = Histogram(
@@ -122,12 +126,16 @@ class State(Collector):
             "groundswell_source_age_days", "Since the end of its newest period, of the signal that lags most.",
             labels=["connector"],
         )  # fmt: skip
+        with suppress(ConfigError, StoreDamaged):  # `groundswell doctor` tells them; the other figures go on
+            self._add_sources(healthy, age)
+        yield healthy
+        yield age
+
+    def _add_sources(self, healthy: GaugeMetricFamily, age: GaugeMetricFamily) -> None:
         for one in source_status(self._settings.home):
             healthy.add_metric([one.connector], float(one.state not in ("degraded", "closed", "late")))
             if one.age_days is not None:
                 age.add_metric([one.connector], one.age_days)
-        yield healthy
-        yield age
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

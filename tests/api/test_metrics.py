@@ -99,6 +99,13 @@ def test_sources(own: Settings) -> None:
     assert figures(TestClient(create_app(own)))["groundswell_source_healthy", "holidays"] == 1
 
 
+def test_a_mistake_in_the_configuration_hides_no_other_figure(own: Settings) -> None:
+    (own.home / "groundswell.toml").write_text('[[signals]]\nconnector = "no such"\n')
+    found = figures(TestClient(create_app(own)))
+    assert found["groundswell_store_data_version",] == 1
+    assert not any(key[0].startswith("groundswell_source") for key in found)
+
+
 def test_who_may_read_them(own: Settings) -> None:
     _, text = create(own, "prometheus", ["metrics:read"])
     _, other = create(own, "shop", ["data:read", "forecast:read"])
