@@ -32,7 +32,7 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # read by the client when it is imported
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 OWN = CollectorRegistry()
-disable_created_metrics()  # else each series has a second one, with the moment at which it began
+disable_created_metrics()  # type: ignore[no-untyped-call]  # else each series has a second one, of when it began
 
 REQUESTS = Counter("groundswell_requests", "Requests that were answered.", ["method", "route", "status"], registry=OWN)
 REQUEST_SECONDS = Histogram(
