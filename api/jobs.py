@@ -142,6 +142,12 @@ class Jobs:
         with writing(self._engine) as connection:
             dbos.enqueue_in_transaction(connection, _options(number, queue), number)
 
+    def close(self) -> None:
+        """Let go of the connections that were opened."""
+        if self._client is not None:
+            self._client.destroy()
+            self._client = None
+
     def _dbos(self) -> DBOSClient:
         if self._client is None:
             url = str(self._engine.url.render_as_string(hide_password=False))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
+from contextlib import closing
 from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
@@ -65,10 +66,12 @@ def tidy(settings: Settings, stop: threading.Event | None = None) -> Tidied:
     forecasts = 0
     if settings.keep_receipts_days:
         forecasts = _forget_forecasts(settings, moment - dt.timedelta(days=settings.keep_receipts_days), stop)
+    with closing(Jobs(settings)) as jobs:
+        workflows = jobs.forget_workflows(jobs_before, stop)
     return Tidied(
         jobs=_forget_jobs(settings, jobs_before, stop),
         forecasts=forecasts,
-        workflows=Jobs(settings).forget_workflows(jobs_before, stop),
+        workflows=workflows,
         idempotency_keys=_delete(settings, idempotency, idempotency.c.created < moment - KEPT),
         deliveries=_delete(
             settings, delivery, sa.and_(delivery.c.state != "pending", delivery.c.created < jobs_before)

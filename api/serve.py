@@ -316,8 +316,12 @@ def _do_jobs(settings: Settings, report: Connection) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     _as_child(settings)
     threading.Thread(target=fold_until, args=(settings, stop), name="fold", daemon=True).start()
-    threading.Thread(target=tidy_until, args=(settings, stop), name="tidy", daemon=True).start()
-    Worker(settings, HANDLERS).run(stop, lambda: report.send(READY))
+
+    def ready() -> None:  # by then DBOS has its tables
+        threading.Thread(target=tidy_until, args=(settings, stop), name="tidy", daemon=True).start()
+        report.send(READY)
+
+    Worker(settings, HANDLERS).run(stop, ready)
 
 
 def _as_child(settings: Settings) -> None:

@@ -173,8 +173,20 @@ def check_jobs(patient: Patient) -> None:
     """Jobs that wait for a worker that does not come, and those that no worker knows of."""
     if not _is_readable(patient):
         return
-    rows, jobs = _alive(patient), Jobs(patient.settings)
-    stranded = set(jobs.stranded([row.job for row in rows]) if rows else ())
+    rows = _alive(patient)
+    with closing(Jobs(patient.settings)) as jobs:
+        lost = _check_stranded(patient, jobs, [row.job for row in rows]) if rows else 0
+    own = [row for row in rows if row.kind != webhooks.KIND]  # deliveries wait for hours between two tries
+    old = [row.job for row in own if row.started is None and row.accepted < now() - PATIENCE]
+    if old:
+        told = f"{len(old)} jobs have waited for more than an hour: {_some(old)}"
+        patient.problem("jobs", told, "is `groundswell serve`, which does them, running?")
+    if not lost and not old:
+        patient.fine("jobs", f"{len(rows)} are under way")
+
+
+def _check_stranded(patient: Patient, jobs: Jobs, numbers: list[str]) -> int:
+    stranded = set(jobs.stranded(numbers))
     lost = [row for row in _alive(patient) if row.job in stranded]  # asked again: it may just have ended
     told = f"{len(lost)} jobs: {_some([row.job for row in lost])}"
     if lost and patient.mend:
@@ -183,13 +195,7 @@ def check_jobs(patient: Patient) -> None:
         patient.mended("jobs", f"in the queue again, for no worker knew of them: {told}")
     elif lost:
         patient.problem("jobs", f"no worker knows of {told}", "groundswell doctor --mend")
-    own = [row for row in rows if row.kind != webhooks.KIND]  # deliveries wait for hours between two tries
-    old = [row.job for row in own if row.started is None and row.accepted < now() - PATIENCE]
-    if old:
-        told = f"{len(old)} jobs have waited for more than an hour: {_some(old)}"
-        patient.problem("jobs", told, "is `groundswell serve`, which does them, running?")
-    if not lost and not old:
-        patient.fine("jobs", f"{len(rows)} are under way")
+    return len(lost)
 
 
 def _alive(patient: Patient) -> Sequence[Any]:
