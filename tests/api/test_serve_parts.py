@@ -49,7 +49,7 @@ def test_parts_make_a_whole(tmp_path: Path) -> None:
             job = httpx.post(f"{address}/v1/forecasts", json=body, headers={"Prefer": "respond-async"}).json()
             assert job["state"] == "pending", job
             with part(tmp_path, "--only", "jobs", GROUNDSWELL_EXECUTOR="groundswell-jobs-0"):
-                wait_for(lambda: httpx.get(f"{address}/v1/jobs/{job['job']}").json()["state"] == "succeeded")
+                wait_for(lambda: "forecast" in httpx.get(f"{address}/v1/jobs/{job['job']}").json())  # what it made
 
 
 def test_a_store_that_lies_elsewhere_is_left_to_its_owner(tmp_path: Path) -> None:
