@@ -24,6 +24,7 @@ from api.idempotency import Idempotency
 from api.inbox import Inbox
 from api.jobs import Jobs
 from api.ledger import Ledger
+from api.metrics import Metrics
 from api.middleware import BodyLimit, RequestId
 from api.openapi import enrich
 from api.request_log import RequestLog
@@ -33,6 +34,7 @@ from api.routes import (
     forecasts,
     health,
     jobs,
+    metrics,
     odata,
     power_platform,
     runs,
@@ -87,9 +89,10 @@ def create_app(settings: Settings, anonymous_hosts: Collection[str] | None = Non
         app.add_middleware(cross_origin, origins=settings.cors_origins)
     app.add_middleware(ResponseHeaders)
     app.add_middleware(RequestLog)
+    app.add_middleware(Metrics)
     app.add_middleware(RequestId)
     errors.install(app)
-    nouns = (bulk, forecasts, uploads, categories, signals, sources, jobs, health, runs, webhooks)
+    nouns = (bulk, forecasts, uploads, categories, signals, sources, jobs, health, runs, webhooks, metrics)
     faces = (odata, business_central, power_platform)
     for noun in (*nouns, *faces):
         app.include_router(noun.router)

@@ -21,12 +21,14 @@ from api.inbox import Inbox
 from api.jobs import Job
 from api.ledger import Issued, Ledger
 from api.making import receipt_of_job
+from api.metrics import ADMISSIONS
 from api.models import ForecastRequest
 from api.prefer import Preference
 from api.security import Caller
 from api.settings import Settings
 from api.turns import Turns
 
+BUSY = "busy"
 NOT_LATER = "it would not be made in time, and Prefer: handling=strict takes no job for an answer"
 
 
@@ -38,6 +40,19 @@ async def forecast_within(
     It becomes one where its turn would not come in time, or the answer is not there in the time that the client gives.
     Raises what `Forecaster.make` raises, and the problem 503 in place of a job where the client cannot ask again.
     """
+    try:
+        made = await _now_or_later(request, body, caller, asked, preference)
+    except Problem as problem:
+        if problem.code == BUSY:
+            ADMISSIONS.labels("refused").inc()
+        raise
+    ADMISSIONS.labels("later" if isinstance(made, Job) else "now").inc()
+    return made
+
+
+async def _now_or_later(
+    request: Request, body: ForecastRequest, caller: Caller, asked: float, preference: Preference
+) -> Issued | Job:
     attempt = _Attempt(request.app, body, caller, claim_of(request), asked)
     if preference.patience == 0:
         job = await attempt.become_job()
@@ -82,7 +97,7 @@ async def _later(attempt: _Attempt, preference: Preference, turns: Turns) -> Job
 def busy(turns: Turns, why: str) -> Problem:
     """The problem 503 of a service that has more to do than it can."""
     wait = {"Retry-After": str(max(1, math.ceil(turns.wait())))}
-    return Problem(503, "busy", f"the service is busy: {why}; send it again later", headers=wait)
+    return Problem(503, BUSY, f"the service is busy: {why}; send it again later", headers=wait)
 
 
 def _let_end(app: FastAPI, making: asyncio.Task[Issued]) -> None:

@@ -7,7 +7,19 @@ from typing import Any
 
 import click
 
-from api.commands import erp_imports, exports, forecasts, imports, jobs, keys, listings, running, sales, signals
+from api.commands import (
+    erp_imports,
+    exports,
+    forecasts,
+    imports,
+    jobs,
+    keys,
+    listings,
+    running,
+    sales,
+    signals,
+    upkeep,
+)
 from api.commands.common import Failed, Home, Misused, take_home
 
 HOME_HELP = "Directory of the store; default: GROUNDSWELL_HOME or data/home."
@@ -29,6 +41,7 @@ def _expected() -> tuple[type[Exception], ...]:
     """Asked only when something was raised: to import these would make every command start slowly."""
     import duckdb
 
+    from api.backup import BackupRefused
     from api.erp.client import ErpRefused
     from api.keys import KeysError
     from api.serve import ServeError
@@ -51,6 +64,7 @@ def _expected() -> tuple[type[Exception], ...]:
         UnknownCategory,
         ErpRefused,
         KeysError,
+        BackupRefused,
     )
     store = (DiskFull, PublishFailed, SourceBusy, StoreBusy, StoreDamaged, StoreEmpty, SchemaMismatch)
     return (*refusals, *store, OSError, duckdb.IOException)
@@ -97,7 +111,7 @@ def _add(group: click.Group, command: click.Command) -> None:
             )
 
 
-for noun in (erp_imports, imports, sales, signals, forecasts, listings, running, exports, keys, jobs):
+for noun in (erp_imports, imports, sales, signals, forecasts, listings, running, exports, keys, jobs, upkeep):
     for command in noun.COMMANDS:
         _add(cli, command)
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from api.errors import invalid_field
 from api.ledger import Issued
+from api.metrics import forecast_made
 from api.models import LAST, ForecastRequest, Values
 from api.receipts import new_receipt
 from api.service import as_answer, moment_of, read_inputs, run
@@ -46,6 +47,7 @@ class Forecaster:
         version, result, read = self._result(body)
         answer = {"receipt": receipt or new_receipt()} | as_answer(result, version)
         answer["timing_ms"] = _timing(asked or started, started, read)
+        forecast_made(face, result.engine.name, time.perf_counter() - started)
         request = body.model_dump(mode="json", exclude_defaults=True) | {
             "as_of": answer["as_of"], "data_version": version, "engine": body.engine, "levels": body.levels,
         }  # fmt: skip

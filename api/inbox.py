@@ -5,30 +5,20 @@ A workflow for each would cost a millisecond at its acceptance, which a service 
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 import uuid
 from concurrent.futures import Future
 
 import sqlalchemy as sa
 
-from api.database import engine_of, job, metadata, now, reading
+from api.database import engine_of, job, now, reading
 from api.errors import Problem
 from api.grouped import Grouped
-from api.jobs import ALIVE, ASKED, FORECASTS, Job, Jobs, as_values, count_accepted, number_of
+from api.jobs import ALIVE, ASKED, FORECASTS, SINGLE, Job, Jobs, as_values, count_accepted, number_of, workflow_of_job
 from api.settings import Settings
 
-KIND = "forecast"
 COUNTED_SECONDS = 1.0
 CHUNK = 64  # most of one workflow: another worker can take the next
-
-chunk_of_job = sa.Table(
-    "asked",
-    metadata,
-    sa.Column("job", sa.String(36), primary_key=True),
-    sa.Column("chunk", sa.String(36), nullable=False),
-    sa.Index("asked_of_chunk", "chunk"),
-)
 
 
 class Inbox:
@@ -65,13 +55,15 @@ class Inbox:
         if self._pending >= self._settings.max_pending:
             detail = f"{self._pending} forecasts wait already (setting max_pending); send it again later"
             raise Problem(503, "busy", detail, headers={"Retry-After": "60"})
-        made = Job(number, KIND, key_id, "pending", accepted, None, None, 1, 0, request, None, None, None)
+        made = Job(number, SINGLE, key_id, "pending", accepted, None, None, 1, 0, request, None, None, None)
         return made, self._grouped.add(made)
 
     def waiting(self, chunk: str) -> list[Job]:
         """The jobs of a chunk that are not over, in the order in which they came."""
-        rows = sa.select(job).join(chunk_of_job, chunk_of_job.c.job == job.c.job)
-        wanted = rows.where(chunk_of_job.c.chunk == chunk, job.c.state.in_(ALIVE)).order_by(job.c.accepted, job.c.job)
+        rows = sa.select(job).join(workflow_of_job, workflow_of_job.c.job == job.c.job)
+        wanted = rows.where(workflow_of_job.c.workflow == chunk, job.c.state.in_(ALIVE)).order_by(
+            job.c.accepted, job.c.job
+        )
         with reading(self._engine) as connection:
             return [Job(**row) for row in connection.execute(wanted).mappings()]
 
@@ -84,20 +76,12 @@ class Inbox:
             if not fresh:
                 return
             connection.execute(job.insert(), [as_values(one) for one in fresh.values()])
-            connection.execute(chunk_of_job.insert(), [{"job": number, "chunk": chunk} for number in fresh])
+            connection.execute(workflow_of_job.insert(), [{"job": number, "workflow": chunk} for number in fresh])
             count_accepted(connection, len(fresh))
             self._jobs.enqueue(connection, FORECASTS, ASKED, chunk)
             self._count(connection)
 
     def _count(self, connection: sa.Connection) -> None:
         if time.monotonic() - self._counted > COUNTED_SECONDS:
-            waiting = sa.select(sa.func.count()).where(job.c.state == "pending", job.c.kind == KIND)
+            waiting = sa.select(sa.func.count()).where(job.c.state == "pending", job.c.kind == SINGLE)
             self._pending, self._counted = connection.execute(waiting).scalar_one(), time.monotonic()
-
-
-def age_of_oldest(engine: sa.Engine) -> dt.timedelta:
-    """How long the oldest accepted forecast has been waiting."""
-    oldest = sa.select(sa.func.min(job.c.accepted)).where(job.c.kind == KIND, job.c.state == "pending")
-    with reading(engine) as connection:
-        accepted = connection.execute(oldest).scalar()
-    return dt.timedelta() if accepted is None else now() - accepted

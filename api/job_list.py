@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 
 from api.database import engine_of, job, reading
-from api.inbox import KIND, chunk_of_job
-from api.jobs import ALIVE, ASKED, FORECASTS, QUEUE, WORKFLOW, Job, Jobs, State, counted
+from api.jobs import ALIVE, Job, Jobs, State, counted
 from api.settings import Settings
 
 RETRIED = ("failed", "dead")
@@ -51,10 +49,5 @@ def retry(jobs: Jobs, number: str) -> bool:
         if kind is None:
             return False
         connection.execute(job.update().where(*this).values(**again))
-        workflow = str(uuid.uuid4())  # the one of before has ended
-        if kind == KIND:
-            connection.execute(chunk_of_job.update().where(chunk_of_job.c.job == number).values(chunk=workflow))
-            jobs.enqueue(connection, FORECASTS, ASKED, workflow)
-        else:
-            jobs.enqueue(connection, WORKFLOW, QUEUE, number, number=workflow)
+        jobs.begin_again(connection, number, kind)
     return True

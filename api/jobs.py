@@ -7,6 +7,7 @@ and its workflow are written in one transaction, a part that was interrupted run
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,10 +27,21 @@ QUEUE = "jobs"
 ASKED = "asked"  # single forecasts, of their own: a night batch holds up nobody who asked for one
 DELIVERIES = "deliveries"  # of their own: a receiver that is slow holds up no forecasts
 WORKFLOW, FORECASTS = "run_job", "make_asked"
+SINGLE = "forecast"  # the kind of a job that makes one forecast; many share a workflow
+ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]  # states of a workflow
+FORGOTTEN = 200  # workflows that are removed at once
 
 State = Literal["pending", "running", "succeeded", "failed", "dead", "cancelled"]
 ALIVE = ("pending", "running")
 
+# Of the jobs whose workflow has another number than they: single forecasts, and what was begun again.
+workflow_of_job = sa.Table(
+    "job_workflow",
+    metadata,
+    sa.Column("job", sa.String(36), primary_key=True),
+    sa.Column("workflow", sa.String(36), nullable=False),
+    sa.Index("job_of_workflow", "workflow"),
+)
 counted = sa.Table(
     "job_count",
     metadata,
@@ -153,6 +165,66 @@ class Jobs:
     def resume(self, numbers: list[str], queue: str) -> None:
         """Enqueue workflows again that somebody had begun."""
         self._dbos().resume_workflows(numbers, queue_name=queue)
+
+    def stranded(self, numbers: list[str]) -> list[str]:
+        """Which of these jobs, none of them over, no worker will ever take up: their workflow is over or was lost."""
+        other = sa.select(workflow_of_job).where(workflow_of_job.c.job.in_(numbers))
+        with reading(self._engine) as connection:
+            workflows = {row.job: row.workflow for row in connection.execute(other)}
+        wanted = {workflows.get(number, number) for number in numbers}
+        found = self._dbos().list_workflows(
+            workflow_ids=list(wanted),
+            status=["PENDING", "ENQUEUED", "DELAYED"],
+            load_input=False,
+            load_output=False,
+        )
+        under_way = {one.workflow_id for one in found}
+        return [number for number in numbers if workflows.get(number, number) not in under_way]
+
+    def forget_workflows(self, ended_before: dt.datetime, stop: threading.Event) -> int:
+        """Remove the workflows that ended before a moment, but for those of jobs that are not over; how many."""
+        dbos, removed, seen = self._dbos(), 0, 0
+        moment = ended_before.replace(tzinfo=dt.UTC).isoformat()
+        while not stop.is_set():
+            found = dbos.list_workflows(
+                status=ENDED, completed_before=moment, limit=FORGOTTEN, offset=seen, load_input=False, load_output=False
+            )
+            numbers = [one.workflow_id for one in found]
+            kept = self._of_jobs_alive(numbers)
+            dbos.delete_workflows([number for number in numbers if number not in kept])
+            removed, seen = removed + len(numbers) - len(kept), seen + len(kept)
+            if len(numbers) < FORGOTTEN:
+                break
+        return removed
+
+    def _of_jobs_alive(self, workflows: list[str]) -> set[str]:
+        other, alive = workflow_of_job, job.c.state.in_(ALIVE)
+        own = sa.select(job.c.job).where(job.c.job.in_(workflows), alive)
+        shared = sa.select(other.c.workflow).join(job, job.c.job == other.c.job)
+        with reading(self._engine) as connection:
+            return {
+                *connection.scalars(own),
+                *connection.scalars(shared.where(other.c.workflow.in_(workflows), alive)),
+            }
+
+    def begin_again(self, connection: sa.Connection, number: str, kind: str, queue: str = QUEUE) -> None:
+        """Enqueue a job anew, in a transaction of `writing`; what it has made is not made again.
+
+        The workflow is another one, for that of before is over or was lost.
+        """
+        workflow = str(uuid.uuid4())
+        connection.execute(workflow_of_job.delete().where(workflow_of_job.c.job == number))
+        connection.execute(workflow_of_job.insert().values(job=number, workflow=workflow))
+        if kind == SINGLE:
+            self.enqueue(connection, FORECASTS, ASKED, workflow)
+        else:
+            self.enqueue(connection, WORKFLOW, queue, number, number=workflow)
+
+    def close(self) -> None:
+        """Let go of the connections that were opened."""
+        if self._client is not None:
+            self._client.destroy()
+            self._client = None
 
     def _dbos(self) -> DBOSClient:
         if self._client is None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from api.database import engine_of, issued, now, reading, writing
 from api.grouped import Grouped
+from api.metrics import LEDGER_SECONDS
 from api.settings import Settings
 
 
@@ -54,7 +55,7 @@ class Ledger:
 
     def _commit(self, group: list[Sequence[Issued]]) -> None:
         rows = [_row(entry) for entries in group for entry in entries]
-        with writing(self._engine) as connection:
+        with LEDGER_SECONDS.time(), writing(self._engine) as connection:
             insert = _insert_new(connection)
             if rows:
                 connection.execute(insert, rows)

@@ -9,6 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import Problem
+from api.logs import REQUEST_ID
 
 UPLOADS = ("/v1/sales", "/v1/signals")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -27,6 +28,7 @@ class RequestId:
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _ID.fullmatch(given) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
+        REQUEST_ID.set(request_id)  # for this task and the threads that it starts
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.logs import FIELDS
 from signals.redact import HIDDEN, Redactor
 
 log = logging.getLogger("groundswell")
@@ -48,11 +49,20 @@ class RequestLog:
 def _write(scope: Scope, status: int, size: int, seconds: float) -> None:
     state = scope["state"]
     caller = state.get("caller")
-    who = "-" if caller is None or caller.credential is None else caller.credential
+    said = {
+        "request_id": state["request_id"],
+        "method": scope["method"],
+        "address": address_of(scope),
+        "status": status,
+        "milliseconds": round(seconds * 1000, 1),
+        "key": None if caller is None else caller.credential,
+        "bytes": size,
+    }
     log.info(
         "request %s %s %s %d %.1f ms key=%s %d bytes",
-        state["request_id"], scope["method"], address_of(scope), status, seconds * 1000, who, size,
-    )  # fmt: skip
+        *(value if value is not None else "-" for value in said.values()),
+        extra={FIELDS: said},
+    )
 
 
 def address_of(scope: Scope) -> str:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import logging
-import logging.config
 import math
 import multiprocessing
 import os
 import signal
 import socket
 import ssl
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 from urllib.parse import urlsplit
 
+from api.logs import configure, log_config
 from api.settings import Settings, is_loopback
 
 log = logging.getLogger("groundswell")
@@ -31,6 +33,8 @@ START_SECONDS = 120.0
 LONGEST_PAUSE = 30.0
 STABLE_SECONDS = 60.0
 JOBS_NICE = 5  # who waits for an answer comes before what is done in the background
+PARTS = ("api", "jobs", "ingest", "puller")
+COUNTS = "PROMETHEUS_MULTIPROC_DIR"
 # One thread a process in linear algebra: several in each of several workers slow one another down.
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -104,8 +108,8 @@ class Child:
             self.process.terminate()
 
 
-def serve(settings: Settings, *, without_auth: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT.
+def serve(settings: Settings, *, without_auth: bool = False, only: Collection[str] = PARTS) -> None:
+    """Serve until SIGTERM or SIGINT; `only` some of PARTS where others run elsewhere, over the same home and database.
 
     Raises:
         ServeError: the address is taken or open to others, the certificate cannot be used, the home is taken, or a
@@ -113,59 +117,82 @@ def serve(settings: Settings, *, without_auth: bool = False) -> None:
     """
     for name in ONE_THREAD:
         os.environ.setdefault(name, "1")
-    logging.config.dictConfig(log_config(settings.log_level))
-    _check_certificate(settings)
-    _check_host(settings, without_auth)
+    configure(settings)
+    if "api" in only:
+        _check_certificate(settings)
+        _check_host(settings, without_auth)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with _bind(settings.host, settings.port) as listener:
-        ingest = Child("ingest", _ingest, settings, (PATIENCE_SECONDS,))
-        puller, jobs = Child("puller", _pull, settings), Child("jobs", _do_jobs, settings)
-        workers = [Child(f"api-{i + 1}", _work, settings, (listener, without_auth)) for i in range(settings.workers)]
-        try:
-            _start(ingest, [jobs, *workers], stop)
-            pullers = [puller] if settings.pull_check_seconds and not stop.is_set() else []
-            for child in pullers:
-                child.start()
-            ingest.extra = (math.inf,)  # the home is ours: started again, it waits for imports that came in between
-            if not stop.is_set():
-                scheme = "https" if settings.tls_cert else "http"
-                log.info("serving %s://%s:%d/docs, home %s", scheme, settings.host, settings.port, settings.home)
-            while not stop.wait(0.2):
-                for child in (ingest, jobs, *pullers, *workers):
-                    child.watch()
-        finally:
-            _stop(ingest, [*workers, puller, jobs], settings.shutdown_seconds)
+    with ExitStack() as opened:
+        # What all processes count lies in a folder; the client of Prometheus reads its name when it is imported.
+        os.environ[COUNTS] = opened.enter_context(tempfile.TemporaryDirectory(prefix="groundswell-"))
+        workers = [Child("jobs", _do_jobs, settings)] if "jobs" in only else []
+        if "api" in only:
+            listener = opened.enter_context(_bind(settings.host, settings.port))
+            extra = (listener, without_auth)
+            workers += [Child(f"api-{i + 1}", _work, settings, extra) for i in range(settings.workers)]
+        ingest = Child("ingest", _ingest, settings, (PATIENCE_SECONDS,)) if "ingest" in only else None
+        pullers = [Child("puller", _pull, settings)] if "puller" in only and settings.pull_check_seconds else []
+        _run(settings, ingest, workers, pullers, stop)
     log.info("stopped")
 
 
-def _start(ingest: Child, workers: list[Child], stop: threading.Event) -> None:
-    ingest.start()
-    said = ingest.wait_ready(stop)
+def _run(
+    settings: Settings, ingest: Child | None, workers: list[Child], pullers: list[Child], stop: threading.Event
+) -> None:
+    """Start the processes, watch them until `stop`, end them."""
+    try:
+        _start(settings, ingest, workers, stop)
+        for child in pullers if not stop.is_set() else ():
+            child.start()
+        if ingest is not None:
+            ingest.extra = (math.inf,)  # the home is ours: started again, it waits for imports that came in between
+        if not stop.is_set():
+            log.info("%s", _told(settings, [child.name for child in (*workers, *pullers)]))
+        while not stop.wait(0.2):
+            for child in (*filter(None, [ingest]), *workers, *pullers):
+                child.watch()
+    finally:
+        _stop(ingest, [*workers, *pullers], settings.shutdown_seconds)
+
+
+def _told(settings: Settings, names: list[str]) -> str:
+    if "api-1" not in names:
+        return f"running {', '.join(names) or 'ingest'}, home {settings.home}"
+    scheme = "https" if settings.tls_cert else "http"
+    return f"serving {scheme}://{settings.host}:{settings.port}/docs, home {settings.home}"
+
+
+def _start(settings: Settings, ingest: Child | None, workers: list[Child], stop: threading.Event) -> None:
+    said: str | None = READY
+    if ingest is not None:
+        ingest.start()
+        said = ingest.wait_ready(stop)
     if said is not None and said.startswith(BUSY):
         owner = said.removeprefix(BUSY).strip() or "unknown"
         raise ServeError(
-            f"the home {ingest.settings.home} is taken by process {owner}, another `groundswell serve` or an import: "
+            f"the home {settings.home} is taken by process {owner}, another `groundswell serve` or an import: "
             "end it or wait for it, or choose another --home"
         )
     if said is not None and said.startswith(FAILED):
         raise ServeError(said.removeprefix(FAILED).strip())
     for worker in workers:
         worker.start()
-    silent = [child.name for child in workers if child.wait_ready(stop) != READY] + ([] if said else [ingest.name])
+    silent = [child.name for child in workers if child.wait_ready(stop) != READY] + ([] if said else ["ingest"])
     if silent and not stop.is_set():
         raise ServeError(f"process {', '.join(silent)} did not start; the log above has the reason")
 
 
-def _stop(ingest: Child, workers: list[Child], seconds: float) -> None:
+def _stop(ingest: Child | None, workers: list[Child], seconds: float) -> None:
     """Requests and pulls end first, then the ingest process, which publishes what it still has."""
     for worker in workers:
         worker.ask_to_end()
     for worker in workers:
         worker.stop(seconds + 5)
-    ingest.ask_to_end()
-    ingest.stop(seconds + 5)
+    if ingest is not None:
+        ingest.ask_to_end()
+        ingest.stop(seconds + 5)
 
 
 def _check_host(settings: Settings, without_auth: bool) -> None:
@@ -256,7 +283,7 @@ def _work(settings: Settings, report: Connection, listener: socket.socket, witho
     _as_child(settings)
     config = uvicorn.Config(
         create_app(settings, _anonymous_hosts(settings, without_auth)),
-        log_config=log_config(settings.log_level),
+        log_config=log_config(settings),
         access_log=False,  # it would write keys that stand in addresses; api/request_log.py writes what may be kept
         ws="none",  # there are no websockets, and a refused one would be logged with its address
         server_header=False,
@@ -283,6 +310,7 @@ def _pull(settings: Settings, report: Connection) -> None:
 def _do_jobs(settings: Settings, report: Connection) -> None:
     from api.fold import fold_until
     from api.handlers import HANDLERS
+    from api.retention import tidy_until
     from api.worker import Worker
 
     stop = threading.Event()
@@ -290,13 +318,18 @@ def _do_jobs(settings: Settings, report: Connection) -> None:
     _as_child(settings)
     os.nice(JOBS_NICE)
     threading.Thread(target=fold_until, args=(settings, stop), name="fold", daemon=True).start()
-    Worker(settings, HANDLERS).run(stop, lambda: report.send(READY))
+
+    def ready() -> None:  # by then DBOS has its tables
+        threading.Thread(target=tidy_until, args=(settings, stop), name="tidy", daemon=True).start()
+        report.send(READY)
+
+    Worker(settings, HANDLERS).run(stop, ready)
 
 
 def _as_child(settings: Settings) -> None:
     """What every child does: log as the others do, leave Ctrl-C to the parent, end when the parent has died."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.config.dictConfig(log_config(settings.log_level))
+    configure(settings)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -305,19 +338,3 @@ def _end_with_parent() -> None:
     assert parent is not None
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def log_config(level: str) -> dict[str, Any]:
-    """One format for all processes, to stderr."""
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"line": {"format": "%(asctime)s %(levelname)-7s %(processName)s %(message)s"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-        "root": {"handlers": ["stderr"], "level": level.upper()},
-        "loggers": {
-            "uvicorn": {"propagate": True},
-            "uvicorn.access": {"propagate": True},
-            "httpx": {"level": "WARNING"},  # at info it writes whole addresses, keys included
-        },
-    }

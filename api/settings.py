@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(
         "info", description="what `serve` logs, at this level and above"
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="how `serve` logs; text: lines for people; json: one JSON object a line"
+    )
     publish_seconds: float = Field(
         5.0, ge=0.1, le=3600, description="imports are published at most once in so many seconds"
     )
@@ -85,6 +88,22 @@ class Settings(BaseSettings):
         pattern=r"^((sqlite:///|postgresql(\+psycopg)?://)\S+)?$",
         description="SQLAlchemy's address of the operational database (jobs, issued forecasts, keys); empty: SQLite in "
         "the home",
+    )
+    executor: str = Field(
+        "jobs-1",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="name of the job worker; with several, each needs its own, and keeps it when it starts again",
+        json_schema_extra={"allowed": "1 to 64 letters, digits and . _ -"},
+    )
+    keep_jobs_days: int = Field(
+        90, ge=1, le=100_000, description="jobs that are over, and webhook deliveries, are removed after so many days"
+    )
+    keep_receipts_days: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="issued forecasts, and their rows in OData, are removed after so many days; 0: they are kept for "
+        "ever",
     )
     max_body_bytes: int = Field(5_000_000, ge=1_000, le=1_000_000_000, description="largest request body")
     max_horizon: int = Field(400, ge=1, le=400, description="longest horizon of one request, in periods")

@@ -82,8 +82,9 @@ class Listener(Protocol):
 class Worker:
     """Does the jobs of a home until `stop`; at most one of its `executor` name runs at a time."""
 
-    def __init__(self, settings: Settings, handlers: dict[str, Handler], executor: str = "jobs-1") -> None:
-        self._settings, self._handlers, self._executor = settings, handlers, executor
+    def __init__(self, settings: Settings, handlers: dict[str, Handler], executor: str = "") -> None:
+        self._settings, self._handlers = settings, handlers
+        self._executor = executor or settings.executor
         self._engine = engine_of(settings)
         self._ledger, self._jobs = Ledger(settings), Jobs(settings)
         self._forecaster = Forecaster(settings, Snapshots(settings.home))

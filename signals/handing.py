@@ -8,7 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from signals.batch import AppendResult, Batch, BatchRefused
+from signals.home import Home
 from signals.inbox import hand_over, receipt
+from signals.publish import newest_version
 from signals.store import Store, StoreBusy
 
 EVERY = 5.0  # seconds between two rounds of storing what waits, while nobody else owns the store
@@ -31,6 +33,8 @@ class Handing:
         """Store and publish what waits, unless another process owns the store: then that does it."""
         with self._lock:
             self._stored = time.monotonic()
+            if self._is_elsewhere():
+                return False
             try:
                 with Store.open(self._home) as store:
                     store.drain_inbox()
@@ -38,6 +42,11 @@ class Handing:
             except StoreBusy:
                 return False
         return True
+
+    def _is_elsewhere(self) -> bool:
+        """Whether only what was published lies here: the store itself is on another machine."""
+        home = Home(self._home)
+        return not home.database.exists() and newest_version(home) > 0
 
     def settle(self, tickets: list[str], timeout: float) -> dict[str, AppendResult | BatchRefused | None]:
         """What became of each ticket: its result, the refusal, or None where the owner has not answered in time."""

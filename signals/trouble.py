@@ -71,7 +71,8 @@ def damaged_database(home: Home, what: str) -> StoreDamaged:
     """The error for the store itself, `state/ingest.duckdb`."""
     snapshots = sorted(home.snapshots.glob("snap-*.duckdb"))
     remedy = (
-        f"to go on from the last published version, move it and {home.database.name}.wal aside and copy "
+        f"to go on from the last published version, groundswell doctor --mend, or move it and "
+        f"{home.database.name}.wal aside and copy "
         f"{snapshots[-1]} to {home.database}: a snapshot holds all that was stored up to its version"
         if snapshots
         else "restore it from a backup, or choose another --home"

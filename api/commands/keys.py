@@ -13,7 +13,9 @@ from api.commands import common
 if TYPE_CHECKING:
     from api.keys import Key
 
-SCOPES = ("forecast:read", "forecast:write", "data:read", "data:write", "jobs:read", "jobs:write", "admin")
+SCOPES = (
+    "forecast:read", "forecast:write", "data:read", "data:write", "jobs:read", "jobs:write", "metrics:read", "admin",
+)  # fmt: skip
 USUAL = ("forecast:read", "forecast:write", "data:read", "jobs:read", "jobs:write")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
@@ -45,7 +47,7 @@ def keys_command() -> None:
     "scopes",
     type=click.Choice(SCOPES),
     multiple=True,
-    help="What the key may do, once for each.  [default: all but data:write and admin]",
+    help="What the key may do, once for each.  [default: all but data:write, metrics:read and admin]",
 )
 @click.option(
     "--category", "categories", multiple=True, help="A category that it may see, once for each; default: all."

@@ -12,6 +12,7 @@ from api.commands import common
 
 DEMO_HOME = Path("data/home-demo")
 HORIZON = 8
+PARTS = ("api", "jobs", "ingest", "puller")
 SIMULATED = "Simulated data: a retailer that does not exist, made by a seeded script (data/demo/simulate.py)."
 
 
@@ -24,12 +25,18 @@ SIMULATED = "Simulated data: a retailer that does not exist, made by a seeded sc
 @click.option(
     "--insecure-no-auth", is_flag=True, help="Listen beyond this machine although nobody is asked who they are."
 )
+@click.option(
+    "--only",
+    type=click.Choice(PARTS),
+    multiple=True,
+    help="Run this part, once for each, where others run elsewhere over the same home.  [default: all]",
+)
 @click.pass_context
-def serve_command(ctx: click.Context, /, insecure_no_auth: bool, **flags: Any) -> None:
+def serve_command(ctx: click.Context, /, insecure_no_auth: bool, only: tuple[str, ...], **flags: Any) -> None:
     """Serve the REST API, and take imports, until Ctrl-C or SIGTERM."""
     from api.serve import serve
 
-    serve(common.settings_of(ctx, **flags), without_auth=insecure_no_auth)
+    serve(common.settings_of(ctx, **flags), without_auth=insecure_no_auth, only=only or PARTS)
 
 
 @click.command("demo")

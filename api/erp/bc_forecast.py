@@ -18,6 +18,7 @@ import pandas as pd
 
 from api.erp.bc_calendar import Buckets
 from api.ledger import Issued
+from api.metrics import forecast_made
 from api.models import FIRST, LAST
 from api.receipts import new_receipt
 from api.service import as_answer, signals_frame
@@ -137,6 +138,7 @@ def make(
         "fit": round(1000 * (ended - read), 3),
         "total": round(1000 * (ended - started), 3),
     }
+    forecast_made(FACE, result.engine.name, ended - started)
     request = _request(ask, answer) | {"business_central": asked}
     issued = Issued(answer["receipt"], ask.item, orjson.dumps(answer), orjson.dumps(request), FACE, key_id)
     return _rows(ask, result), issued

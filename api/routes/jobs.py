@@ -9,9 +9,9 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 
 from api.errors import MEDIA_TYPE, Problem
-from api.inbox import KIND, Inbox
+from api.inbox import Inbox
 from api.job_list import listed, retry, totals
-from api.jobs import Job, Jobs, State
+from api.jobs import SINGLE, Job, Jobs, State
 from api.ledger import Ledger
 from api.making import receipt_of_job
 from api.models import JobPage, JobState, JobTotals, ListedJob
@@ -94,7 +94,7 @@ def get_job(
 
 
 def _result(found: Job, ledger: Ledger) -> bytes:
-    if found.kind != KIND:
+    if found.kind != SINGLE:
         return found.result or b""
     issued = ledger.resolve(receipt_of_job(found, 0))  # the ledger holds a single forecast once
     assert issued is not None
@@ -137,7 +137,7 @@ def owned(jobs: Jobs, number: str, caller: Caller) -> Job:
 def accepted(request: Request, job: Job) -> Response:
     """202 with where to ask, and when."""
     state = _state(request, job)
-    pause = POLL_SECONDS if job.kind != KIND else _pause(request)
+    pause = POLL_SECONDS if job.kind != SINGLE else _pause(request)
     headers = {"Location": state.location, "Retry-After": str(pause), "Cache-Control": "no-store"}
     return Response(state.model_dump_json(), 202, headers, "application/json")
 

@@ -109,6 +109,7 @@ def test_the_names_of_roles() -> None:
         "Groundswell.Data.Write",
         "Groundswell.Jobs.Read",
         "Groundswell.Jobs.Write",
+        "Groundswell.Metrics.Read",
         "Groundswell.Admin",
     ]
     assert scopes_of({"roles": ["Groundswell.Admin", 1], "scp": "Groundswell.Data.Read x"}) == frozenset()
