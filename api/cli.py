@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from api.commands import erp_imports, exports, forecasts, imports, keys, listings, running, sales, signals
+from api.commands import erp_imports, exports, forecasts, imports, keys, listings, run, running, sales, signals
 from api.commands.common import Failed, Home, Misused, take_home
 
 HOME_HELP = "Directory of the store; default: GROUNDSWELL_HOME or data/home."
@@ -97,7 +97,7 @@ def _add(group: click.Group, command: click.Command) -> None:
             )
 
 
-for noun in (erp_imports, imports, sales, signals, forecasts, listings, running, exports, keys):
+for noun in (erp_imports, imports, sales, signals, forecasts, run, listings, running, exports, keys):
     for command in noun.COMMANDS:
         _add(cli, command)
 
