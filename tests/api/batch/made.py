@@ -26,12 +26,8 @@ def signals(names: list[str] | None = None, weeks: int = WEEKS) -> pd.DataFrame:
     ds = pd.date_range(end="2026-11-22", periods=weeks, freq="W-SUN")
 
     def one(**owner: str) -> pd.DataFrame:
-        return pd.concat(
-            [
-                pd.DataFrame({**owner, "signal": name, "ds": ds, "value": rng.normal(size=weeks)})
-                for name in ("rain", "web")
-            ]
-        )
+        frames = [{**owner, "signal": name, "ds": ds, "value": rng.normal(size=weeks)} for name in ("rain", "web")]
+        return pd.concat([pd.DataFrame(frame) for frame in frames])
 
     frames = [one()] if names is None else [one(category=name) for name in names]
     return pd.concat(frames, ignore_index=True)
