@@ -21,6 +21,7 @@ APPLICATION = "groundswell"
 # Of the workflow's shape: a worker takes up only what has its own. Raise it when the shape changes, not for a release.
 WORKFLOW_VERSION = "1"
 QUEUE = "jobs"
+RUNS = "runs"  # of its own: a night's batch stands before no single forecast
 DELIVERIES = "deliveries"  # of its own: a receiver that is slow holds up no forecasts
 WORKFLOW = "run_job"
 

@@ -280,6 +280,7 @@ def _pull(settings: Settings, report: Connection) -> None:
 
 
 def _do_jobs(settings: Settings, report: Connection) -> None:
+    from api import run_pool
     from api.fold import fold_until
     from api.handlers import HANDLERS
     from api.worker import Worker
@@ -289,6 +290,8 @@ def _do_jobs(settings: Settings, report: Connection) -> None:
     _as_child(settings)
     threading.Thread(target=fold_until, args=(settings, stop), name="fold", daemon=True).start()
     Worker(settings, HANDLERS).run(stop, lambda: report.send(READY))
+    if run_pool.is_used():
+        os._exit(0)  # a run under way goes on after the next start; an orderly end would wait for its processes
 
 
 def _as_child(settings: Settings) -> None:

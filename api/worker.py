@@ -15,7 +15,7 @@ from dbos import error as dbos_error
 from api.database import engine_of, job, now, writing
 from api.errors import problem_body
 from api.forecasting import Forecaster
-from api.jobs import APPLICATION, DELIVERIES, QUEUE, WORKFLOW, WORKFLOW_VERSION, Job, Jobs
+from api.jobs import APPLICATION, DELIVERIES, QUEUE, RUNS, WORKFLOW, WORKFLOW_VERSION, Job, Jobs
 from api.ledger import Ledger
 from api.settings import Settings
 from api.snapshots import Snapshots
@@ -24,6 +24,7 @@ log = logging.getLogger("groundswell")
 
 POLL_SECONDS = 0.1  # DBOS starts at most one free slot's worth of jobs at each poll
 AT_ONCE = 2
+RUNS_AT_ONCE = 4  # they share the processes of a pool, so that a small one is not behind a large one
 DELIVERIES_AT_ONCE = 8  # they mostly wait
 TRIES = 3
 
@@ -99,9 +100,9 @@ class Worker:
             }
         )
         self._register()
-        DBOS.listen_queues([QUEUE, DELIVERIES])
+        DBOS.listen_queues([QUEUE, RUNS, DELIVERIES])
         DBOS.launch()
-        for queue, at_once in ((QUEUE, AT_ONCE), (DELIVERIES, DELIVERIES_AT_ONCE)):
+        for queue, at_once in ((QUEUE, AT_ONCE), (RUNS, RUNS_AT_ONCE), (DELIVERIES, DELIVERIES_AT_ONCE)):
             DBOS.register_queue(
                 queue, worker_concurrency=at_once, polling_interval_sec=POLL_SECONDS, on_conflict="always_update"
             )

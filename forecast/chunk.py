@@ -7,10 +7,12 @@ chunk.series     one row a category: what came of it, and why not
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,6 +22,7 @@ from forecast.chunk_tables import Chunk, Outcome, tabulated
 from forecast.core import forecast
 from forecast.errors import ForecastError, HistoryError, SignalsError
 from forecast.frequency import Days
+from forecast.series import versions
 from forecast.transform import FloatArray
 
 CHUNK = 256  # series that are worth one task: less costs overhead, more costs memory and what a kill throws away
@@ -53,6 +56,22 @@ def forecast_chunk(
     offered = None if signals is None else _Signals(signals, candidates)
     outcomes = [(name, _outcome(name, histories, options, offered)) for name in histories.names]
     return tabulated(outcomes, options.levels)
+
+
+def histories_of(sales: pa.Table) -> Iterator[tuple[str, Values | ForecastError]]:
+    """Each series of a long table as consecutive values, or why it is none."""
+    histories = _Histories(sales)
+    for name in histories.names:
+        found = histories.of(name, None)
+        try:
+            yield name, found if isinstance(found, Values) else _consecutive(found)
+        except ForecastError as error:
+            yield name, error
+
+
+def _consecutive(frame: pd.DataFrame) -> Values:
+    series = versions(frame, None, None).read(None)
+    return Values(start=series.ds[0].item(), frequency=series.frequency, values=series.y)
 
 
 def _outcome(name: str, histories: _Histories, options: ChunkOptions, offered: _Signals | None) -> Outcome:

@@ -40,14 +40,18 @@ def each(submit: Callable[[int], Future[T]], numbers: Sequence[int], most: int) 
 @contextmanager
 def processes_of(count: int) -> Iterator[ProcessPoolExecutor]:
     """A pool whose waiting tasks are dropped when the block ends."""
-    for name in _ONE_THREAD:
-        os.environ.setdefault(name, "1")
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin)
+    pool = new_pool(count)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def new_pool(count: int) -> ProcessPoolExecutor:
+    """Processes for numbers: one thread each in linear algebra, of low priority, ended with this one."""
+    for name in _ONE_THREAD:
+        os.environ.setdefault(name, "1")
+    return ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
 
 
 def _begin() -> None:

@@ -87,7 +87,8 @@ def periods_of(
     """Sales lines (one row a sale) added up to periods: category, date, quantity.
 
     `date` is the label of the period. The period that was not over on the last day of all lines is left out. With
-    `gaps="zero"` a period without a line, between the first and the last of its category, sold nothing. Raises BatchError for lines that say nothing.
+    `gaps="zero"` a period without a line, between the first and the last of its category, sold nothing. Raises
+    BatchError for lines that say nothing.
     """
     from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
 

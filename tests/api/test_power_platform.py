@@ -219,8 +219,8 @@ def test_problems_are_as_the_document_says(document: dict[str, Any], client: Tes
     platform = Platform(document, client)
     for name, answer in (
         ("ForecastCategory", client.post("/v1/forecasts", json={"category": "Hat", "horizon": 1})),
-        ("StartForecastRun", client.post("/v1/forecast-runs", json={"horizon": -1})),
-        ("GetForecastRun", client.get("/v1/forecast-runs/none")),
+        ("StartForecastRun", client.post("/v1/runs", json={"horizon": -1})),
+        ("GetForecastRun", client.get("/v1/runs/none")),
     ):
         assert answer.status_code >= 400
         platform.valid(answer.json(), platform.by_name[name][2]["responses"]["default"]["schema"])

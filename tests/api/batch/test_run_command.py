@@ -138,7 +138,8 @@ def test_a_database_is_asked_by_the_query_of_the_home(tmp_path: Path) -> None:
     engine = sa.create_engine(f"sqlite:///{file}")
     frame.assign(ds=frame["ds"].dt.strftime("%Y-%m-%d")).to_sql("lines", engine, index=False)
     engine.dispose()
-    source = f'[[sales]]\nname = "erp"\ndatabase = "sqlite:///{file}"\nquery = "SELECT category, ds AS day, y AS n FROM lines"'
+    query = "SELECT category, ds AS day, y AS n FROM lines"
+    source = f'[[sales]]\nname = "erp"\ndatabase = "sqlite:///{file}"\nquery = "{query}"'
     (tmp_path / "home").mkdir()
     toml = tmp_path / "home" / "groundswell.toml"
     toml.write_text(f'{source}\ndate = "day"\nquantity = "n"\n', encoding="utf-8")
