@@ -78,8 +78,8 @@ def do_chunk(work: Work, chunk: int) -> None:
         for i, name, result in results
         if isinstance(result, bytes)
     ]
-    write(_table(results), part_of(place_of(work), chunk))
     note_failures(work.engine, work.job.job, first, failures)
+    write(_table(results), part_of(place_of(work), chunk))  # last: where it is, the chunk is done
 
 
 def part_of(place: Path, chunk: int) -> Path:

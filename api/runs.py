@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -18,8 +19,8 @@ from api.forecasting import check_limits
 from api.jobs import RUNS, Job, Jobs
 from api.making import body_of, receipt_of_job
 from api.models import ForecastRequest
-from api.run_chunk import do_chunk, run_failure
-from api.run_input import asked_of, forget, prepare, too_many
+from api.run_chunk import do_chunk, part_of, run_failure
+from api.run_input import asked_of, forget, place_of, prepare, too_many
 from api.run_models import MOST_FAILURES, RunCounts, RunFailure, RunRequest, RunResults, RunState
 from api.security import Caller
 from api.settings import Settings
@@ -102,9 +103,10 @@ class ForecastRun:
             raise JobFailed(body_of(problem)) from problem
 
     def part(self, work: Work, number: int) -> None:
-        """Do some chunks; those that an interrupted try has done are done again and leave the same."""
+        """Do some chunks, but for those that an interrupted try has done."""
         asked = asked_of(work.settings, work.job.job, orjson.loads(work.job.request))
-        chunks = range(number * GROUP, min((number + 1) * GROUP, chunks_of(asked)))
+        place, mine = place_of(work), range(number * GROUP, min((number + 1) * GROUP, chunks_of(asked)))
+        chunks = [chunk for chunk in mine if not part_of(place, chunk).is_file()]
         if asked <= HERE:
             for chunk in chunks:
                 do_chunk(work, chunk)
@@ -160,12 +162,12 @@ def state_of(database: sa.Engine, job: Job, settings: Settings, base: str) -> Ru
     )
 
 
-def _estimate(job: Job, found: RunCounts) -> Any:
+def _estimate(job: Job, found: RunCounts) -> dt.datetime | None:
     """When it will be over, at its pace so far."""
     done = found.made + found.failed
     if job.is_over or job.started is None or not done:
         return None
-    return job.started + (now() - job.started) * (found.asked / done)
+    return (job.started + (now() - job.started) * (found.asked / done)).replace(tzinfo=dt.UTC)
 
 
 def results_of(run: str, base: str) -> RunResults:

@@ -134,3 +134,16 @@ def write_periods(periods: DataFrame, out: str) -> None:
     """Write Parquet in the order of series, as `run` reads it without sorting it again, and `import sales` too."""
     ordered = periods.repartitionByRange("category").sortWithinPartitions("category", "date")
     ordered.write.mode("errorifexists").parquet(out)
+
+
+def prepare_lines(lines: str, out: str, kind: str, processes: int, **columns: Any) -> int:
+    """Add up lines and write them; how many periods there are. Raises BatchError where Spark cannot do it."""
+    from pyspark.errors import PySparkException
+
+    options = {"header": "true", "inferSchema": "true"} if kind == "csv" else {}
+    with session(processes) as spark:
+        try:
+            write_periods(periods_of(spark.read.format(kind).options(**options).load(lines), **columns), out)
+            return int(spark.read.parquet(out).count())
+        except PySparkException as error:
+            raise BatchError(" ".join(str(error).split())[:300]) from error

@@ -184,4 +184,47 @@ def _tell(manifest: dict[str, Any], out: Path, *, as_json: bool) -> None:
     click.echo(f"Results: {out / 'periods'} and {out / 'series'}")
 
 
-COMMANDS = (run_command,)
+@click.command("prepare")
+@click.argument("lines")
+@click.option("--out", required=True, help="A new directory for the Parquet files.")
+@click.option("--category", default="category", show_default=True, help="Column of the category.")
+@click.option("--date", default="date", show_default=True, help="Column of the day, or the moment, of a sale.")
+@click.option("--quantity", default="quantity", show_default=True, help="Column of what was sold.")
+@click.option("--frequency", default="W-SUN", show_default=True, help="Of the periods: D, W-MON … W-SUN, MS or QS.")
+@click.option(
+    "--gaps",
+    type=click.Choice(["zero", "missing"]),
+    default="zero",
+    show_default=True,
+    help="A period without a line sold nothing, or is not known.",
+)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["parquet", "delta", "csv"]),
+    default="parquet",
+    show_default=True,
+    help="What LINES are.",
+)
+@click.option("--processes", type=click.IntRange(1, 256), help="Cores, on this machine alone.  [default: all]")
+def prepare_command(lines: str, out: str, kind: str, processes: int | None, **columns: Any) -> None:
+    """Add up raw sales LINES (one row a sale) to periods with Apache Spark, as Parquet for `run` and `import sales`.
+
+    LINES is a path, or on a cluster whatever address Spark reads. The period that was not over on the last day of all
+    lines is left out.
+    """
+    from api.batch.tables import BatchError
+    from forecast.frequency import check
+
+    _check_spark()
+    columns["frequency"] = check(columns["frequency"])
+    from api.batch.spark import prepare_lines
+
+    try:
+        rows = prepare_lines(lines, out, kind, processes or len(os.sched_getaffinity(0)), **columns)
+    except BatchError as error:
+        raise common.Failed(str(error)) from error
+    click.echo(f"{rows:,} periods in {out}")
+
+
+COMMANDS = (run_command, prepare_command)

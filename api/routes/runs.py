@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Annotated, Any
 
@@ -87,7 +88,10 @@ async def _small(request: Request, settings: Settings) -> bytes:
 
 def _start(request: Request, raw: bytes, caller: Caller) -> Response:
     settings, jobs = settings_of(request), jobs_of(request)
-    parsed = parse_json(raw)
+    try:
+        parsed = parse_json(raw)
+    except json.JSONDecodeError as error:
+        raise Problem(400, "bad-request", f"the body is not JSON: {error.msg}") from error
     if not isinstance(parsed, dict):
         raise Problem(422, "invalid-request", f"the body is a {type(parsed).__name__}; wanted an object")
     try:
