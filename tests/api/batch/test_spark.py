@@ -39,8 +39,9 @@ def table(out: Path, kind: str) -> pa.Table:
 def test_spark_writes_what_the_pool_writes(tmp_path: Path) -> None:
     frame = pd.concat([sales(600), sales(1, 1).assign(category="short")])
     files = write(frame, tmp_path / "sales.parquet"), write(signals(), tmp_path / "signals.csv")
+    asked = ("run", files[0], "--signals", files[1], "--horizon", 3)
     for on in ("pool", "spark"):
-        groundswell("run", files[0], "--signals", files[1], "--out", tmp_path / on, "--on", on, "--horizon", 3)
+        groundswell(*asked, "--out", tmp_path / on, "--on", on)
     for kind in ("periods", "series"):
         assert table(tmp_path / "spark", kind).equals(table(tmp_path / "pool", kind))
     assert len(list((tmp_path / "spark" / "series").glob("part-*"))) == 3
