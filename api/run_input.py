@@ -10,6 +10,7 @@ import datetime as dt
 import hashlib
 import os
 import shutil
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow.parquet as pq
+import sqlalchemy as sa
 
 from api.batch import tables
 from api.batch.sql import stage_query
 from api.batch.tables import SALES
 from api.bulk import Item, item_of
+from api.database import job, reading
 from api.errors import Problem, known_problem
 from api.making import body_of
 from api.models import ForecastRequest
@@ -32,6 +35,7 @@ from api.worker import Work
 from forecast import ForecastError, Values
 from forecast.chunk import CHUNK, histories_of
 
+ABANDONED_SECONDS = 3600.0
 FORMS = (JSON, NDJSON, PARQUET)
 
 
@@ -250,3 +254,13 @@ def forget(work: Work) -> None:
     for name in ("requests.parquet", "sales.parquet", "query.parquet"):
         (place_of(work) / name).unlink(missing_ok=True)
     shutil.rmtree(place_of(work) / "sorting", ignore_errors=True)
+
+
+def tidy(settings: Settings, engine: sa.Engine) -> None:
+    """Drop landed files that no job will read: of requests that broke off, of runs cancelled before they began."""
+    alive = sa.select(job.c.request).where(job.c.kind == "run", job.c.state.in_(("pending", "running")))
+    with reading(engine) as connection:
+        wanted = {orjson.loads(request).get("file") for request in connection.scalars(alive)}
+    for file in folder(settings).glob("*.landed"):
+        if file.name not in wanted and time.time() - file.stat().st_mtime > ABANDONED_SECONDS:
+            file.unlink(missing_ok=True)

@@ -14,26 +14,28 @@ from api.settings import Settings
 
 _lock = threading.Lock()
 _pool: ProcessPoolExecutor | None = None
+_users: set[str] = set()  # runs that are under way
 
 
 def do_chunks(settings: Settings, run: str, chunks: Sequence[int], stopped: Callable[[], bool]) -> None:
     """Do chunks of a run as processes are free; stops early where `stopped` says so. Raises what a chunk raises."""
-    pool, processes = shared(settings)
+    pool, processes = shared(settings, run)
     try:
         done: Iterator[None] = each(lambda chunk: pool.submit(do_chunk_of, settings, run, chunk), chunks, 2 * processes)
         for _ in done:
             if stopped():
                 return
     except BrokenProcessPool:
-        close()  # the next try gets new processes
+        _drop(pool)  # the next try gets new processes
         raise
 
 
-def shared(settings: Settings) -> tuple[ProcessPoolExecutor, int]:
+def shared(settings: Settings, run: str) -> tuple[ProcessPoolExecutor, int]:
     """The pool of this process, started when it is first needed, and its size."""
     global _pool
     processes = settings.run_processes or len(os.sched_getaffinity(0))
     with _lock:
+        _users.add(run)
         if _pool is None:
             _pool = new_pool(processes)
         return _pool, processes
@@ -44,10 +46,17 @@ def is_used() -> bool:
     return _pool is not None
 
 
-def close() -> None:
-    """Drop what waits and end the processes."""
+def leave(run: str) -> None:
+    """A run is over: when it was the last, its processes give their memory back."""
+    with _lock:
+        _users.discard(run)
+        pool = None if _users else _pool
+    if pool is not None:
+        _drop(pool)
+
+
+def _drop(pool: ProcessPoolExecutor) -> None:
     global _pool
     with _lock:
-        pool, _pool = _pool, None
-    if pool is not None:
-        pool.shutdown(wait=False, cancel_futures=True)
+        _pool = None if _pool is pool else _pool
+    pool.shutdown(wait=False, cancel_futures=True)

@@ -112,6 +112,8 @@ class ForecastRun:
                 do_chunk(work, chunk)
         else:
             run_pool.do_chunks(work.settings, work.job.job, chunks, lambda: _is_over(work))
+        if _is_over(work):  # cancelled: nothing comes after this
+            _leave(work)
 
     def finish(self, work: Work) -> Made:
         """What the run came to; its forecasts are in the ledger, and as rows in the files of its chunks."""
@@ -123,7 +125,12 @@ class ForecastRun:
         told = counts(work.engine, work.job, work.settings).model_dump()
         data = {"id": work.job.job, "status": work.job.state, "counts": told}
         webhooks.announce(work.engine, work.jobs, event, work.job.key_id, work.job.job, data)
-        forget(work)
+        _leave(work)
+
+
+def _leave(work: Work) -> None:
+    forget(work)
+    run_pool.leave(work.job.job)
 
 
 def _is_over(work: Work) -> bool:

@@ -131,19 +131,21 @@ def by_command(folder: Path, options: argparse.Namespace) -> tuple[float, Watch]
 def by_http(folder: Path, options: argparse.Namespace) -> tuple[float, Watch]:
     """Seconds from the begin of the upload to the last result, and what `groundswell serve` took."""
     write_lines(folder / "requests.ndjson", options.series, options.weeks, options.signals, options.horizon)
-    with served("--workers", "1") as (port, process), Watch(process) as watch:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600) as client:
-            began = time.perf_counter()
-            address = _submitted(client, folder / "requests.ndjson", began)
-            while client.get(address).status_code == 202:
-                time.sleep(0.5)
-            print(
-                f"  done                  {time.perf_counter() - began:10.1f} s; {client.get(address).json()['counts']}"
-            )
-            found = client.get(f"{address}/results", headers={"Accept": "application/vnd.apache.parquet"})
-            rows = pq.read_table(io.BytesIO(found.content), columns=["number"]).num_rows
-            seconds = time.perf_counter() - began
-            print(f"  results               {len(found.content) / 1e6:10.1f} MB, {rows:,} rows")
+    with (
+        served("--workers", "1") as (port, process),
+        Watch(process) as watch,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600) as client,
+    ):
+        began = time.perf_counter()
+        address = _submitted(client, folder / "requests.ndjson", began)
+        while client.get(address).status_code == 202:
+            time.sleep(0.5)
+        counts = client.get(address).json()["counts"]
+        print(f"  done                  {time.perf_counter() - began:10.1f} s; {counts}")
+        found = client.get(f"{address}/results", headers={"Accept": "application/vnd.apache.parquet"})
+        rows = pq.read_table(io.BytesIO(found.content), columns=["number"]).num_rows
+        seconds = time.perf_counter() - began
+        print(f"  results               {len(found.content) / 1e6:10.1f} MB, {rows:,} rows")
     return seconds, watch
 
 

@@ -16,7 +16,7 @@ from api.errors import Problem, invalid_fields
 from api.idempotency import claim_of
 from api.jobs import Job, Jobs
 from api.routes import AppSettings, base_url, jobs_of, newest_snapshot, settings_of
-from api.run_input import FORMS, Landing
+from api.run_input import FORMS, Landing, tidy
 from api.run_models import RunRequest, RunState
 from api.run_results import FORMS as RESULT_FORMS
 from api.run_results import csv_lines, results
@@ -111,6 +111,7 @@ def _land(request: Request, form: str, landed: dict[str, Any], caller: Caller) -
         version: int | None = newest_snapshot(request).data_version
     except StoreEmpty:
         version = None  # requests with a history of their own need no store
+    tidy(settings, engine_of(settings))
     run = accept_landed(_NAMES[form], landed, caller, version, jobs, claim.name if claim else "")
     return _told(request, settings, owned_run(jobs, run, caller))
 
