@@ -36,6 +36,7 @@ class Stored:
     home: Path
     data_version: int
     as_of: str
+    categories: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -82,25 +83,17 @@ def plan_files(given: Files, options: ChunkOptions, out: Path) -> Plan:
     return Plan(out, Files(**read), options, chunks, len(names), fingerprint)
 
 
-def plan_store(
-    home: Path, names: Sequence[str], data_version: int, as_of: str, options: ChunkOptions, out: Path
-) -> Plan:
-    """Plan a batch over categories of the store; a run that goes on keeps the moment of the one that began it."""
-    if begun := manifest_of(out):
-        as_of = begun["source"].get("as_of", as_of)
-    source = Stored(home, data_version, as_of)
-    described = {"data_version": data_version, "as_of": as_of, "names": _digest(names)}
-    fingerprint = _fingerprint(replace(options, as_of=as_of), described)
+def plan_store(source: Stored, options: ChunkOptions, out: Path) -> Plan:
+    """Plan a batch over categories of the store, as they were known to a data version at a moment."""
+    described = {"data_version": source.data_version, "categories": list(source.categories)}
+    fingerprint = _fingerprint(replace(options, as_of=source.as_of), described)
     check_out(out, fingerprint)
+    names = source.categories
     return Plan(out, source, options, tuple(_chunks(names)), len(names), fingerprint)
 
 
 def _chunks(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
     return (tuple(names[first : first + CHUNK]) for first in range(0, len(names), CHUNK))
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(orjson.dumps(value, default=list)).hexdigest()
 
 
 def _fingerprint(options: ChunkOptions, data: dict[str, Any]) -> str:
@@ -115,6 +108,15 @@ def manifest_of(out: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     return found
+
+
+def begun_store(home: Path, out: Path) -> Stored | None:
+    """What the run over the store reads that was begun in a directory and did not end."""
+    begun = manifest_of(out)
+    if begun is None or begun["state"] == "done" or "data_version" not in begun["source"]:
+        return None
+    told = begun["source"]
+    return Stored(home, told["data_version"], told["as_of"], tuple(told["categories"]))
 
 
 def check_out(out: Path, fingerprint: str) -> None:

@@ -104,7 +104,8 @@ def _clustered(files: Sequence[Path], columns: Columns) -> bool:
         name = _find(columns.kind, read.schema_arrow.names, "category", optional="category" in columns.maybe)
         if name is None:
             return True  # they serve all series
-        if not pa.types.is_string(read.schema_arrow.field(name).type):
+        kind = read.schema_arrow.field(name).type
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             return False
         at = read.schema_arrow.names.index(name)
         for group in range(read.num_row_groups):

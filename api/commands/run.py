@@ -149,12 +149,13 @@ def _plan(
 def _of_store(ctx: click.Context, out: Path, options: ChunkOptions) -> Plan:
     import datetime as dt
 
-    from api.batch.plan import plan_store
+    from api.batch.plan import Stored, begun_store, plan_store
 
     home, snapshot = common.settings_of(ctx).home, common.open_newest(ctx)
-    names = sorted(snapshot.categories()["category"])
     moment = options.as_of or _utc(dt.datetime.now(dt.UTC)).isoformat()
-    return plan_store(home, names, snapshot.data_version, moment, options, out)
+    names = tuple(sorted(snapshot.categories()["category"]))
+    source = begun_store(home, out) or Stored(home, snapshot.data_version, moment, names)
+    return plan_store(source, options, out)
 
 
 def _utc(moment: dt.datetime) -> dt.datetime:

@@ -129,6 +129,11 @@ def test_the_store_is_forecast_as_one_category_is(home: Path, tmp_path: Path) ->
     snapshot, moment = open_snapshot(home), manifest["source"]["as_of"]
     for name in CATEGORIES:
         check(out, name, forecast_category(snapshot, name, 2, as_of=moment))
+    assert "another --out" in run("--home", home, "--out", out, "--horizon", 2, code=2).stderr  # of a later moment
+    (out / SERIES / "part-00000.parquet").unlink()
+    (out / "manifest.json").write_bytes(orjson.dumps(manifest | {"state": "running"}))
+    run("--home", home, "--out", out, "--horizon", 2)
+    assert orjson.loads((out / "manifest.json").read_bytes())["source"]["as_of"] == moment
 
 
 @pytest.mark.usefixtures("here")
