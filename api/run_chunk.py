@@ -14,7 +14,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from api.batch.parts import write
-from api.database import engine_of, metadata, writing
+from api.database import engine_of, issued, metadata, writing
 from api.errors import problem_body
 from api.forecasting import Forecaster
 from api.jobs import Jobs
@@ -47,7 +47,7 @@ def do_chunk_of(settings: Settings, run: str, chunk: int) -> None:
     job = _jobs(settings).status(run)
     assert job is not None  # it is written in the transaction that enqueues it
     work = Work(job, settings, engine_of(settings), _ledger(settings), _jobs(settings), _forecaster(settings))
-    do_chunk(work, chunk)
+    do_chunk(work, chunk, held=True)
 
 
 @lru_cache(maxsize=1)
@@ -65,14 +65,20 @@ def _forecaster(settings: Settings) -> Forecaster:
     return Forecaster(settings, Snapshots(settings.home))
 
 
-def do_chunk(work: Work, chunk: int) -> None:
-    """Forecast one chunk and keep it; what cannot be forecast is noted. Done again it leaves the same."""
+def do_chunk(work: Work, chunk: int, *, held: bool = False) -> None:
+    """Forecast one chunk and keep it; what cannot be forecast is noted. Done again it leaves the same.
+
+    `held`: its rows for OData, which cost as much as its forecasts, are made once the run is over (see `release`).
+    """
     first = chunk * CHUNK
     results = [
         (i, None, item) if isinstance(item, bytes) else (i, item.category, _made(work, item, i))
         for i, item in enumerate(items_of(work, chunk), first)
     ]
-    work.ledger.append(*(result for _, _, result in results if isinstance(result, Issued)))
+    kept = [result for _, _, result in results if isinstance(result, Issued)]
+    work.ledger.append(*kept)
+    if held:
+        _fold(work.engine, issued.c.receipt.in_([entry.receipt for entry in kept]), over=True)
     failures = [
         {"run": work.job.job, "number": i, "category": name or "", "problem": result}
         for i, name, result in results
@@ -80,6 +86,16 @@ def do_chunk(work: Work, chunk: int) -> None:
     ]
     note_failures(work.engine, work.job.job, first, failures)
     write(_table(results), part_of(place_of(work), chunk))  # last: where it is, the chunk is done
+
+
+def release(database: sa.Engine, run: str) -> None:
+    """Have the rows for OData made that were held back."""
+    _fold(database, issued.c.run == run, over=False)
+
+
+def _fold(database: sa.Engine, which: sa.ColumnElement[bool], *, over: bool) -> None:
+    with writing(database) as connection:
+        connection.execute(issued.update().where(which).values(folded=over))
 
 
 def part_of(place: Path, chunk: int) -> Path:

@@ -19,7 +19,7 @@ from api.forecasting import check_limits
 from api.jobs import RUNS, Job, Jobs
 from api.making import body_of, receipt_of_job
 from api.models import ForecastRequest
-from api.run_chunk import do_chunk, part_of, run_failure
+from api.run_chunk import do_chunk, part_of, release, run_failure
 from api.run_input import asked_of, forget, place_of, prepare, too_many
 from api.run_models import MOST_FAILURES, RunCounts, RunFailure, RunRequest, RunResults, RunState
 from api.security import Caller
@@ -113,7 +113,7 @@ class ForecastRun:
         else:
             run_pool.do_chunks(work.settings, work.job.job, chunks, lambda: _is_over(work))
         if _is_over(work):  # cancelled: nothing comes after this
-            _leave(work)
+            _leave(work, asked)
 
     def finish(self, work: Work) -> Made:
         """What the run came to; its forecasts are in the ledger, and as rows in the files of its chunks."""
@@ -122,13 +122,15 @@ class ForecastRun:
     def ended(self, work: Work) -> None:
         """Tell those who asked to be told."""
         event = "run.completed" if work.job.state == "succeeded" else "run.failed"
-        told = counts(work.engine, work.job, work.settings).model_dump()
-        data = {"id": work.job.job, "status": work.job.state, "counts": told}
+        told = counts(work.engine, work.job, work.settings)
+        data = {"id": work.job.job, "status": work.job.state, "counts": told.model_dump()}
         webhooks.announce(work.engine, work.jobs, event, work.job.key_id, work.job.job, data)
-        _leave(work)
+        _leave(work, told.asked)
 
 
-def _leave(work: Work) -> None:
+def _leave(work: Work, asked: int) -> None:
+    if asked > HERE:
+        release(work.engine, work.job.job)
     forget(work)
     run_pool.leave(work.job.job)
 

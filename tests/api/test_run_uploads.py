@@ -256,6 +256,8 @@ def test_a_large_run_is_done_by_processes_and_outlives_a_kill(tmp_path: Path) ->
         assert len({one["forecast"]["receipt"] for one in found}) == count
         alone = client.post("/v1/forecasts", json=asked(count - 1)).json()
         assert bare(found[-1]["forecast"]) == bare(alone)
+        rows = f"/odata/v4/Forecasts/$count?$filter=RunId eq {address.rsplit('/', 1)[1]}"
+        wait_for(lambda: client.get(rows).text.lstrip("\ufeff") == str(2 * count), 240)
 
 
 @pytest.mark.heavy
