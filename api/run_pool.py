@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 
 from api.batch.pool import each, new_pool
 from api.run_chunk import do_chunk_of
@@ -20,11 +21,12 @@ _users: set[str] = set()  # runs that are under way
 def do_chunks(settings: Settings, run: str, chunks: Sequence[int], stopped: Callable[[], bool]) -> None:
     """Do chunks of a run as processes are free; stops early where `stopped` says so. Raises what a chunk raises."""
     pool, processes = shared(settings, run)
+    done = each(lambda chunk: pool.submit(do_chunk_of, settings, run, chunk), chunks, 2 * processes)
     try:
-        done: Iterator[None] = each(lambda chunk: pool.submit(do_chunk_of, settings, run, chunk), chunks, 2 * processes)
-        for _ in done:
-            if stopped():
-                return
+        with closing(done):
+            for _ in done:
+                if stopped():
+                    return
     except BrokenProcessPool:
         _drop(pool)  # the next try gets new processes
         raise

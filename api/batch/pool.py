@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TypeVar
@@ -25,16 +25,21 @@ def run_pool(plan: Plan, numbers: Sequence[int], processes: int) -> Iterator[Par
         yield from each(lambda number: pool.submit(do_part, plan, number), numbers, 2 * processes)
 
 
-def each(submit: Callable[[int], Future[T]], numbers: Sequence[int], most: int) -> Iterator[T]:
-    """Results as they are done, with at most `most` tasks handed out, so that little waits when the caller stops."""
+def each(submit: Callable[[int], Future[T]], numbers: Sequence[int], most: int) -> Generator[T, None, None]:
+    """Results as they are done, with at most `most` tasks handed out. Closed early, nothing goes on after it."""
     left = list(reversed(numbers))
     running: set[Future[T]] = set()
-    while left or running:
-        while left and len(running) < most:
-            running.add(submit(left.pop()))
-        over, running = wait(running, return_when=FIRST_COMPLETED)
-        for future in over:
-            yield future.result()
+    try:
+        while left or running:
+            while left and len(running) < most:
+                running.add(submit(left.pop()))
+            over, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in over:
+                yield future.result()
+    finally:
+        for future in running:
+            future.cancel()
+        wait(running)
 
 
 @contextmanager

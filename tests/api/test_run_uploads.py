@@ -267,9 +267,9 @@ def test_a_cancelled_run_stops_and_keeps_what_it_made(tmp_path: Path) -> None:
         address = urlsplit(str(start(client, body))).path  # type: ignore[arg-type]
         wait_for(lambda: client.get(address).json()["counts"]["made"] > 0)
         assert client.delete(f"/v1/jobs/{address.rsplit('/', 1)[1]}").status_code == 204
-        time.sleep(8)  # what was under way ends
+        wait_for(lambda: not list(folder(Settings(home=tmp_path)).glob("*.landed")))  # what was under way has ended
         made = client.get(address).json()
         assert (made["status"], 0 < made["counts"]["made"] < 8 * CHUNK) == ("cancelled", True)
         assert len(results(client, address)) == made["counts"]["made"]  # type: ignore[arg-type]
-        time.sleep(1)
+        time.sleep(2)
         assert client.get(address).json()["counts"] == made["counts"]
