@@ -83,7 +83,12 @@ def create_app(settings: Settings, anonymous_hosts: Collection[str] | None = Non
     app.state.turns = Turns(_at_once(settings))
     app.state.gate = Gate(settings, anonymous_hosts)
     app.add_middleware(Idempotency)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, max_upload_bytes=settings.max_upload_bytes)
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=settings.max_body_bytes,
+        max_upload_bytes=settings.max_upload_bytes,
+        max_run_bytes=settings.max_run_bytes,
+    )
     app.add_middleware(Audit, settings=settings)
     if settings.cors_origins:
         app.add_middleware(cross_origin, origins=settings.cors_origins)

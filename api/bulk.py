@@ -46,7 +46,7 @@ def read_items(body: bytes, form: str, settings: Settings, caller: Caller, most:
         if most < settings.max_bulk_job:
             detail += f", and up to {settings.max_bulk_job} with the header Prefer: respond-async"
         raise Problem(422, "too-many-items" if raw else "no-items", detail)
-    return [_item(one, form, settings, caller) for one in raw]
+    return [item_of(one, form, settings, caller) for one in raw]
 
 
 def _listed(parsed: Any) -> list[Any]:
@@ -59,7 +59,8 @@ def _lines(body: bytes) -> list[bytes]:
     return [line for line in body.split(b"\n") if line.strip()]
 
 
-def _item(raw: Any, form: str, settings: Settings, caller: Caller) -> Item:
+def item_of(raw: Any, form: str, settings: Settings, caller: Caller) -> Item:
+    """One item, or the problem that it is none."""
     try:
         request = ForecastRequest.model_validate(raw if form == JSON else parse_json(raw))
         caller.check_category(request.category)

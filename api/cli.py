@@ -15,6 +15,7 @@ from api.commands import (
     jobs,
     keys,
     listings,
+    run,
     running,
     sales,
     signals,
@@ -111,7 +112,7 @@ def _add(group: click.Group, command: click.Command) -> None:
             )
 
 
-for noun in (erp_imports, imports, sales, signals, forecasts, listings, running, exports, keys, jobs, upkeep):
+for noun in (erp_imports, imports, sales, signals, forecasts, run, listings, running, exports, keys, jobs, upkeep):
     for command in noun.COMMANDS:
         _add(cli, command)
 

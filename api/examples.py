@@ -99,6 +99,7 @@ _RUN: dict[str, Any] = {
     "id": _RUN_ID,
     "status": "pending",
     "counts": {"asked": 3, "made": 0, "failed": 0},
+    "estimate": None,
     "failures": [],
     "error": None,
     "results": None,
@@ -106,9 +107,10 @@ _RUN: dict[str, Any] = {
 _RUN_OVER = _RUN | {
     "status": "succeeded",
     "counts": {"asked": 3, "made": 2, "failed": 1},
-    "failures": [{"category": "Hats", "problem": PROBLEM}],
+    "failures": [{"number": 2, "category": "Hats", "problem": PROBLEM}],
     "results": {
-        "csv": f"https://forecasts.example.com/v1/forecast-runs/{_RUN_ID}/csv",
+        "all": f"https://forecasts.example.com/v1/runs/{_RUN_ID}/results",
+        "csv": f"https://forecasts.example.com/v1/runs/{_RUN_ID}/csv",
         "odata": f"https://forecasts.example.com/odata/v4/Forecasts?$filter=RunId%20eq%20{_RUN_ID}",
     },
 }
@@ -161,8 +163,8 @@ ANSWERS: dict[str, dict[str, Any]] = {
     },
     "GET /v1/signals": {"200": PAGE | {"items": [SIGNAL]}},
     "GET /v1/sources": {"200": {"items": [SOURCE]}},
-    "POST /v1/forecast-runs": {"202": _RUN},
-    "GET /v1/forecast-runs/{run}": {"200": _RUN_OVER, "202": _RUN},
+    "POST /v1/runs": {"202": _RUN},
+    "GET /v1/runs/{run}": {"200": _RUN_OVER, "202": _RUN},
     "GET /v1/webhooks": {"200": {"items": [_WEBHOOK]}},
     "POST /v1/webhooks": {"201": _WEBHOOK | {"secret": "whsec_Q0hCb2pZSmJ0UWd1bXhYc1hJbE5rV0l0dWNqaGJ0UTE="}},
     "GET /v1/webhooks/{webhook}/deliveries": {"200": {"items": [_DELIVERY]}},
@@ -173,7 +175,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
 BODIES: dict[str, Any] = {
     "POST /v1/forecasts": REQUESTS[0],
     "POST /v1/forecasts/bulk": REQUESTS,
-    "POST /v1/forecast-runs": {"categories": ["Footwear", "Outdoor jackets", "Hats"], "horizon": 4},
+    "POST /v1/runs": {"categories": ["Footwear", "Outdoor jackets", "Hats"], "horizon": 4},
     "POST /v1/webhooks": {"callbackUrl": "https://erp.example.com/hook", "eventType": "run.completed"},
     "POST /v1/sales": ROWS,
     "POST /v1/signals": OBSERVATIONS,

@@ -24,8 +24,10 @@ APPLICATION = "groundswell"
 # Of the workflows' shape: a worker takes up only what has its own. Raise it when the shape changes, not for a release.
 WORKFLOW_VERSION = "1"
 QUEUE = "jobs"
-ASKED = "asked"  # single forecasts, of their own: a night batch holds up nobody who asked for one
-DELIVERIES = "deliveries"  # of their own: a receiver that is slow holds up no forecasts
+RUNS = "runs"  # of their own, as those that follow: a night's batch stands before no single forecast
+ASKED = "asked"  # single forecasts
+DELIVERIES = "deliveries"  # a receiver that is slow holds up no forecasts
+QUEUES = {"run": RUNS, "webhook": DELIVERIES}  # by kind; all others are in QUEUE
 WORKFLOW, FORECASTS = "run_job", "make_asked"
 SINGLE = "forecast"  # the kind of a job that makes one forecast; many share a workflow
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]  # states of a workflow
@@ -207,7 +209,7 @@ class Jobs:
                 *connection.scalars(shared.where(other.c.workflow.in_(workflows), alive)),
             }
 
-    def begin_again(self, connection: sa.Connection, number: str, kind: str, queue: str = QUEUE) -> None:
+    def begin_again(self, connection: sa.Connection, number: str, kind: str) -> None:
         """Enqueue a job anew, in a transaction of `writing`; what it has made is not made again.
 
         The workflow is another one, for that of before is over or was lost.
@@ -218,7 +220,7 @@ class Jobs:
         if kind == SINGLE:
             self.enqueue(connection, FORECASTS, ASKED, workflow)
         else:
-            self.enqueue(connection, WORKFLOW, queue, number, number=workflow)
+            self.enqueue(connection, WORKFLOW, QUEUES.get(kind, QUEUE), number, number=workflow)
 
     def close(self) -> None:
         """Let go of the connections that were opened."""

@@ -12,6 +12,7 @@ from api.errors import Problem
 from api.logs import REQUEST_ID
 
 UPLOADS = ("/v1/sales", "/v1/signals")
+RUNS = "/v1/runs"  # whose requests may come as a file
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -41,20 +42,21 @@ class RequestId:
 class BodyLimit:
     """Refuses a body above the limit, by its declared length or, failing that, while it is read.
 
-    Uploads, which are the POSTs at the addresses of `UPLOADS`, have a limit of their own.
+    Uploads, which are the POSTs at the addresses of `UPLOADS`, have a limit of their own, and those of `RUNS` another.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int, max_upload_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, max_upload_bytes: int, max_run_bytes: int) -> None:
         self.app = app
-        self.max_bytes, self.max_upload_bytes = max_bytes, max_upload_bytes
+        self._usual = max_bytes, "max_body_bytes"
+        self._limits = dict.fromkeys(UPLOADS, (max_upload_bytes, "max_upload_bytes"))
+        self._limits[RUNS] = max_run_bytes, "max_run_bytes"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "")
-        upload = scope["method"] == "POST" and scope["path"] in UPLOADS
-        most, setting = (self.max_upload_bytes, "max_upload_bytes") if upload else (self.max_bytes, "max_body_bytes")
+        most, setting = self._limits.get(scope["path"], self._usual) if scope["method"] == "POST" else self._usual
         too_large = Problem(413, "body-too-large", f"the body is larger than {most} bytes (setting {setting})")
         read = 0
 

@@ -16,7 +16,7 @@ from api.idempotency import KEPT
 from api.jobs import Jobs, add_to, workflow_of_job
 from api.odata.model import ACCURACY, CONTRIBUTIONS, FORECASTS, KEY, RUNS, SIGNALS
 from api.odata.tables import FORECAST_ROW, TABLES
-from api.runs import run_failure
+from api.run_chunk import run_failure
 from api.settings import Settings
 from api.webhooks import delivery
 

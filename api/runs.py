@@ -1,209 +1,202 @@
-"""Forecast runs: many categories of the store in one durable job, all from one data version and one moment."""
+"""Runs: many forecasts in one durable job, all from one data version and one moment."""
 
 from __future__ import annotations
 
-import logging
+import datetime as dt
 import zlib
-from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from pydantic import Field, Strict, field_validator
 
-from api import webhooks
-from api.database import issued, metadata, now, reading, writing
-from api.errors import problem_body
+from api import run_pool, webhooks
+from api.batch.sql import connection_of
+from api.batch.tables import BatchError
+from api.database import issued, now, reading
+from api.errors import Problem
 from api.forecasting import check_limits
-from api.jobs import Job, Jobs
-from api.ledger import Issued
-from api.making import made
-from api.models import Answer, Count, EngineName, ForecastRequest, Name, Request
+from api.jobs import RUNS, Job, Jobs
+from api.making import body_of, receipt_of_job
+from api.models import ForecastRequest
+from api.run_chunk import do_chunk, part_of, release, run_failure
+from api.run_input import asked_of, forget, place_of, prepare, too_many
+from api.run_models import MOST_FAILURES, RunCounts, RunFailure, RunRequest, RunResults, RunState
 from api.security import Caller
 from api.settings import Settings
-from api.worker import Made, Work
+from api.worker import JobFailed, Made, Work
+from forecast.chunk import CHUNK
 from forecast.engines import engine
+from signals.connector import ConfigError
 from signals.store import Snapshot
 
-log = logging.getLogger("groundswell")
-
 KIND = "run"
-CHUNK = 256  # forecasts of one part: a kill costs at most so many
-
-run_failure = sa.Table(
-    "run_failure",
-    metadata,
-    sa.Column("run", sa.String(36), primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("category", sa.Text, nullable=False),
-    sa.Column("problem", sa.LargeBinary, nullable=False),  # a problem detail
-)
-
-
-class RunRequest(Request):
-    """A run over categories of the store."""
-
-    categories: list[Name] | None = Field(None, min_length=1, description="names of categories; null: all of the store")
-    horizon: Count = Field(ge=1, description="periods to forecast, counted from the moment the run was accepted")
-    engine: EngineName = Field("fast", description="the engine, as for one forecast")
-    levels: list[Annotated[int, Strict(), Field(ge=1, le=99)]] = Field(
-        [80, 95], min_length=1, max_length=10, description="levels of the prediction intervals, in per cent"
-    )
-
-    @field_validator("categories")
-    @classmethod
-    def _each_once(cls, names: list[str] | None) -> list[str] | None:
-        if nul := next((name for name in names or () if "\0" in name), None):
-            raise ValueError(f"names without the character NUL, which no database keeps: not {nul!r}")
-        if names is not None and len(set(names)) < len(names):
-            name, times = Counter(names).most_common(1)[0]
-            raise ValueError(f"each category once; {name!r} is given {times} times")
-        return names
-
-
-class RunCounts(Answer):
-    """How far a run is: `made` and `failed` add up to `asked` once it is over."""
-
-    asked: int
-    made: int
-    failed: int
-
-
-class RunFailure(Answer):
-    """A category that could not be forecast."""
-
-    category: str
-    problem: dict[str, Any] = Field(description="the problem detail that a single request would have got")
-
-
-class RunResults(Answer):
-    """Where the forecasts of a run are."""
-
-    csv: str = Field(description="address of all rows as CSV")
-    odata: str = Field(description="address of all rows in the OData feed")
-
-
-class RunState(Answer):
-    """A run, under way or over."""
-
-    id: str
-    status: Literal["pending", "running", "succeeded", "failed", "dead", "cancelled"]
-    counts: RunCounts
-    failures: list[RunFailure] = Field(description="the categories that could not be forecast, in the order asked for")
-    error: dict[str, Any] | None = Field(description="why the run as a whole failed: a problem detail")
-    results: RunResults | None = Field(description="null until the run is over")
+GROUP = 16  # chunks of one part of the job
+HERE = 256  # a run of up to so many is done in the job worker itself: processes would take longer to start
 
 
 def accept_run(body: RunRequest, caller: Caller, snapshot: Snapshot, settings: Settings, jobs: Jobs) -> str:
     """Accept a run of the categories asked for; its id. Raises Problem and ForecastError."""
+    each = _each(body, snapshot, settings)
     for name in body.categories or ():
         caller.check_category(name)
     names = body.categories or [name for name in sorted(snapshot.categories()["category"]) if caller.may_see(name)]
+    if len(names) > settings.max_run:
+        raise too_many(len(names), settings.max_run)
+    return _accept({"from": "categories", "asked": len(names), "categories": names, "each": each}, caller, jobs)
+
+
+def accept_query(body: RunRequest, caller: Caller, settings: Settings, jobs: Jobs) -> str:
+    """Accept a run over what a database answers with; its id. Raises Problem and ForecastError."""
+    assert body.sql is not None
+    if caller.categories is not None:
+        raise Problem(403, "forbidden", "the key sees some categories only, and the database may hold others")
+    try:
+        connection_of(settings.home, body.sql)
+    except (BatchError, ConfigError) as error:
+        raise Problem(422, "unknown-connection", str(error)) from error
+    return _accept({"from": "sql", "sql": body.sql, "each": _each(body, None, settings)}, caller, jobs)
+
+
+def accept_landed(form: str, landed: dict[str, Any], caller: Caller, version: int | None, jobs: Jobs, name: str) -> str:
+    """Accept a run over the requests of a landed file; its id."""
+    each = {"as_of": f"{now().isoformat()}Z", "data_version": version}
+    return _accept({"from": form, "each": each, **landed}, caller, jobs, name)
+
+
+def _accept(request: dict[str, Any], caller: Caller, jobs: Jobs, name: str = "") -> str:
+    """Job and workflow in one transaction; what it refers to is safe on disk by now."""
+    request["allowed"] = None if caller.categories is None else sorted(caller.categories)
+    total = max(1, parts_of(request.get("asked", 0)))
+    return jobs.accept(KIND, orjson.dumps(request), key_id=caller.key_id, total=total, name=name, queue=RUNS)
+
+
+def _each(body: RunRequest, snapshot: Snapshot | None, settings: Settings) -> dict[str, Any]:
+    """What every forecast of the run is asked for with."""
     engine(body.engine)  # refuses an unknown one now, and not once a category
-    each = body.model_dump(mode="json", exclude={"categories"})
-    each |= {"as_of": f"{now().isoformat()}Z", "data_version": snapshot.data_version}
+    each = body.model_dump(mode="json", exclude={"categories", "sql"})
+    each["as_of"] = f"{now().isoformat()}Z"
+    if snapshot is not None:
+        each["data_version"] = snapshot.data_version
     check_limits(ForecastRequest.model_validate({"category": "any", **each}), settings)
-    request = orjson.dumps({"categories": names, "each": each})
-    return jobs.accept(KIND, request, key_id=caller.key_id, total=_parts(names))
+    return each
 
 
-def _parts(names: list[str]) -> int:
-    return -(-len(names) // CHUNK)
+def chunks_of(asked: int) -> int:
+    """How many chunks so many forecasts are."""
+    return -(-asked // CHUNK)
+
+
+def parts_of(asked: int) -> int:
+    """In how many parts a job does them."""
+    return -(-chunks_of(asked) // GROUP)
 
 
 class ForecastRun:
-    """Does a run in parts of up to 256 forecasts."""
+    """Does a run: parts of up to 16 chunks of up to 256 forecasts, on all cores."""
 
     def parts(self, work: Work) -> int:
-        """By the number of categories."""
-        return _parts(orjson.loads(work.job.request)["categories"])
+        """By the number of forecasts."""
+        try:
+            return parts_of(prepare(work))
+        except Problem as problem:
+            raise JobFailed(body_of(problem)) from problem
 
     def part(self, work: Work, number: int) -> None:
-        """Forecast one chunk and keep it; what cannot be forecast is noted."""
-        request = orjson.loads(work.job.request)
-        first = number * CHUNK
-        chunk = list(enumerate(request["categories"][first : first + CHUNK], first))
-        results = [(i, name, _made(work, {"category": name, **request["each"]}, i)) for i, name in chunk]
-        work.ledger.append(*(result for _, _, result in results if isinstance(result, Issued)))
-        failures = [
-            {"run": work.job.job, "number": i, "category": name, "problem": result}
-            for i, name, result in results
-            if isinstance(result, bytes)
-        ]
-        _note_failures(work.engine, work.job.job, first, failures)
+        """Do some chunks, but for those that an interrupted try has done."""
+        asked = asked_of(work.settings, work.job.job, orjson.loads(work.job.request))
+        place, mine = place_of(work), range(number * GROUP, min((number + 1) * GROUP, chunks_of(asked)))
+        chunks = [chunk for chunk in mine if not part_of(place, chunk).is_file()]
+        if asked <= HERE:
+            for chunk in chunks:
+                do_chunk(work, chunk)
+        else:
+            run_pool.do_chunks(work.settings, work.job.job, chunks, lambda: _is_over(work))
+        if _is_over(work):  # cancelled: nothing comes after this
+            _leave(work, asked)
 
     def finish(self, work: Work) -> Made:
-        """What the run came to; its forecasts are in the ledger."""
-        return Made(orjson.dumps(counts(work.engine, work.job).model_dump()))
+        """What the run came to; its forecasts are in the ledger, and as rows in the files of its chunks."""
+        return Made(counts(work.engine, work.job, work.settings).model_dump_json().encode())
 
     def ended(self, work: Work) -> None:
         """Tell those who asked to be told."""
         event = "run.completed" if work.job.state == "succeeded" else "run.failed"
-        data = {"id": work.job.job, "status": work.job.state, "counts": counts(work.engine, work.job).model_dump()}
+        told = counts(work.engine, work.job, work.settings)
+        data = {"id": work.job.job, "status": work.job.state, "counts": told.model_dump()}
         webhooks.announce(work.engine, work.jobs, event, work.job.key_id, work.job.job, data)
+        _leave(work, told.asked)
 
 
-def _made(work: Work, body: dict[str, Any], number: int) -> Issued | bytes:
-    """One forecast or its problem; a defect in one category leaves the others alone."""
-    try:
-        return made(work, ForecastRequest.model_validate(body), number)
-    except Exception:
-        log.exception("run %s: the forecast of %r failed", work.job.job, body["category"])
-        detail = f"an unexpected error; the log of the service has the cause under run {work.job.job}"
-        return problem_body(500, "internal-error", detail, {})
+def _leave(work: Work, asked: int) -> None:
+    if asked > HERE:
+        release(work.engine, work.job.job)
+    forget(work)
+    run_pool.leave(work.job.job)
 
 
-def _note_failures(database: sa.Engine, run: str, first: int, failures: list[dict[str, Any]]) -> None:
-    """Keep the failures of one chunk, in place of those that an interrupted try has left."""
-    in_chunk = run_failure.c.number.between(first, first + CHUNK - 1)
-    with writing(database) as connection:
-        connection.execute(run_failure.delete().where(run_failure.c.run == run, in_chunk))
-        if failures:
-            connection.execute(run_failure.insert(), failures)
+def _is_over(work: Work) -> bool:
+    """Whether the run was cancelled meanwhile."""
+    found = work.jobs.status(work.job.job)
+    return found is not None and found.is_over
 
 
-def counts(database: sa.Engine, job: Job) -> RunCounts:
+def counts(database: sa.Engine, job: Job, settings: Settings) -> RunCounts:
     """How many forecasts were asked for, made and not possible so far."""
     with reading(database) as connection:
         made_, failed = (
             connection.execute(sa.select(sa.func.count()).select_from(table).where(table.c.run == job.job)).scalar_one()
             for table in (issued, run_failure)
         )
-    return RunCounts(asked=len(orjson.loads(job.request)["categories"]), made=made_, failed=failed)
+    return RunCounts(asked=asked_of(settings, job.job, orjson.loads(job.request)), made=made_, failed=failed)
 
 
-def state_of(database: sa.Engine, job: Job, base: str) -> RunState:
+def state_of(database: sa.Engine, job: Job, settings: Settings, base: str) -> RunState:
     """A run as it is told; `base` is the address of the API."""
     query = sa.select(run_failure).where(run_failure.c.run == job.job).order_by(run_failure.c.number)
     with reading(database) as connection:
-        rows = connection.execute(query).mappings().all()
+        rows = connection.execute(query.limit(MOST_FAILURES)).mappings().all()
+    found = counts(database, job, settings)
     return RunState(
         id=job.job,
         status=job.state,
-        counts=counts(database, job),
-        failures=[RunFailure(category=row["category"], problem=orjson.loads(row["problem"])) for row in rows],
+        counts=found,
+        estimate=_estimate(job, found),
+        failures=[
+            RunFailure(number=row["number"], category=row["category"], problem=orjson.loads(row["problem"]))
+            for row in rows
+        ],
         error=None if job.error is None else orjson.loads(job.error),
         results=results_of(job.job, base) if job.is_over else None,
     )
 
 
+def _estimate(job: Job, found: RunCounts) -> dt.datetime | None:
+    """When it will be over, at its pace so far."""
+    done = found.made + found.failed
+    if job.is_over or job.started is None or not done:
+        return None
+    return (job.started + (now() - job.started) * (found.asked / done)).replace(tzinfo=dt.UTC)
+
+
 def results_of(run: str, base: str) -> RunResults:
     """The addresses of the forecasts of a run."""
     return RunResults(
-        csv=f"{base}/v1/forecast-runs/{run}/csv", odata=f"{base}/odata/v4/Forecasts?$filter=RunId%20eq%20{run}"
+        all=f"{base}/v1/runs/{run}/results",
+        csv=f"{base}/v1/runs/{run}/csv",
+        odata=f"{base}/odata/v4/Forecasts?$filter=RunId%20eq%20{run}",
     )
 
 
-def answers_of(database: sa.Engine, run: str) -> Iterator[dict[str, Any]]:
-    """The forecasts of a run by category, read a chunk at a time: whoever reads slowly holds no connection."""
-    after = ""
-    while True:
-        query = sa.select(issued.c.category, issued.c.answer).where(issued.c.run == run, issued.c.category > after)
+def answers_of(database: sa.Engine, job: Job, asked: int) -> Iterator[tuple[int, bytes | None]]:
+    """The forecasts of a run as they were asked for, None where there is none.
+
+    Read a chunk at a time: whoever reads slowly holds no connection.
+    """
+    for first in range(0, asked, CHUNK):
+        receipts = {receipt_of_job(job, number): number for number in range(first, min(first + CHUNK, asked))}
+        query = sa.select(issued.c.receipt, issued.c.answer).where(issued.c.receipt.in_(receipts))
         with reading(database) as connection:
-            rows = connection.execute(query.order_by(issued.c.category).limit(CHUNK)).all()
-        for _, answer in rows:
-            yield orjson.loads(zlib.decompress(answer))
-        if len(rows) < CHUNK:
-            return
-        after = rows[-1].category
+            found = {row.receipt: row.answer for row in connection.execute(query)}
+        for receipt, number in receipts.items():
+            yield number, zlib.decompress(found[receipt]) if receipt in found else None

@@ -308,6 +308,7 @@ def _pull(settings: Settings, report: Connection) -> None:
 
 
 def _do_jobs(settings: Settings, report: Connection) -> None:
+    from api import run_pool
     from api.fold import fold_until
     from api.handlers import HANDLERS
     from api.retention import tidy_until
@@ -324,6 +325,8 @@ def _do_jobs(settings: Settings, report: Connection) -> None:
         report.send(READY)
 
     Worker(settings, HANDLERS).run(stop, ready)
+    if run_pool.is_used():
+        os._exit(0)  # a run under way goes on after the next start; an orderly end would wait for its processes
 
 
 def _as_child(settings: Settings) -> None:

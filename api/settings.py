@@ -119,6 +119,13 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(
         100_000_000, ge=1_000, le=2_000_000_000, description="largest upload of sales or signals"
     )
+    max_run: int = Field(100_000, ge=1, le=10_000_000, description="most forecasts of one run")
+    max_run_bytes: int = Field(
+        2_000_000_000, ge=1_000, le=100_000_000_000, description="largest upload of the requests of a run"
+    )
+    run_processes: int = Field(
+        0, ge=0, le=256, description="processes that do runs of more than 256 forecasts; 0: one a core"
+    )
     max_concurrent_forecasts: int = Field(
         0, ge=0, le=256, description="forecasts one worker makes at once, the rest wait; 0: its share of the cores"
     )

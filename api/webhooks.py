@@ -150,7 +150,7 @@ def announce(engine: sa.Engine, jobs: Jobs, event: str, key_id: str | None, subj
         rows = connection.execute(sa.select(webhook).where(mine)).mappings().all()
     for row in rows:
         number = "msg_" + uuid.uuid5(uuid.NAMESPACE_OID, f"{row['id']}/{event}/{subject}").hex
-        run = f"{row['base']}/v1/forecast-runs/{subject}"
+        run = f"{row['base']}/v1/runs/{subject}"
         body = {"type": event, "timestamp": f"{now().isoformat()}Z", "data": data | {"run": run, "csv": f"{run}/csv"}}
         _note(engine, row["id"], number, event, orjson.dumps(body))
         send(jobs, number, 1, key_id)

@@ -15,7 +15,19 @@ from dbos import error as dbos_error
 from api.asked import Asked, unforeseen
 from api.database import engine_of, job, now, writing
 from api.forecasting import Forecaster
-from api.jobs import ALIVE, APPLICATION, ASKED, DELIVERIES, FORECASTS, QUEUE, WORKFLOW, WORKFLOW_VERSION, Job, Jobs
+from api.jobs import (
+    ALIVE,
+    APPLICATION,
+    ASKED,
+    DELIVERIES,
+    FORECASTS,
+    QUEUE,
+    RUNS,
+    WORKFLOW,
+    WORKFLOW_VERSION,
+    Job,
+    Jobs,
+)
 from api.ledger import Ledger
 from api.reaper import Reaper
 from api.settings import Settings
@@ -26,6 +38,7 @@ log = logging.getLogger("groundswell")
 POLL_SECONDS = 0.1  # DBOS starts at most one free slot's worth of jobs at each poll
 AT_ONCE = 2
 ASKED_AT_ONCE = 1  # its work is arithmetic: a second would only take turns with the first
+RUNS_AT_ONCE = 4  # they share the processes of a pool, so that a small one is not behind a large one
 DELIVERIES_AT_ONCE = 8  # they mostly wait
 TRIES = 3
 
@@ -103,9 +116,10 @@ class Worker:
             }
         )
         self._register()
-        DBOS.listen_queues([QUEUE, ASKED, DELIVERIES])
+        queues = {QUEUE: AT_ONCE, ASKED: ASKED_AT_ONCE, RUNS: RUNS_AT_ONCE, DELIVERIES: DELIVERIES_AT_ONCE}
+        DBOS.listen_queues(list(queues))
         DBOS.launch()
-        for queue, at_once in ((QUEUE, AT_ONCE), (ASKED, ASKED_AT_ONCE), (DELIVERIES, DELIVERIES_AT_ONCE)):
+        for queue, at_once in queues.items():
             DBOS.register_queue(
                 queue, worker_concurrency=at_once, polling_interval_sec=POLL_SECONDS, on_conflict="always_update"
             )

@@ -17,6 +17,8 @@ COMMANDS = (
     ("bench.business_central",),
     ("bench.requests",),
     ("bench.batch", "--series", "10000"),
+    ("bench.runs", "--series", "5000"),
+    ("bench.runs", "--series", "5000", "--face", "http"),
     ("bench.noise",),
     ("bench.shocks",),
     ("bench.holidays",),

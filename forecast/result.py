@@ -155,6 +155,13 @@ class Forecast:
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain data, ready for JSON."""
+        head = self.to_head()
+        at = list(head).index("signals")
+        items = list(head.items())
+        return dict([*items[:at], ("forecast", self._periods()), *items[at:]])
+
+    def to_head(self) -> dict[str, Any]:
+        """The answer without its periods."""
         quality = self.quality
         return {
             "category": self.category,
@@ -167,7 +174,6 @@ class Forecast:
                 "periods": _History.periods(self),
             },
             "engine": _plain(self.engine),
-            "forecast": self._periods(),
             "signals": [
                 _plain(s) | {"gain_interval_pct": _listed(s.gain_interval_pct), "members": list(s.members)}
                 for s in self.signals

@@ -18,7 +18,7 @@ from api import webhooks
 from api.database import FILE, api_key, engine_of, issued, job, now, reading
 from api.doctor.files import sqlite_fault
 from api.doctor.patient import Patient
-from api.jobs import DELIVERIES, QUEUE, Jobs
+from api.jobs import Jobs
 from api.keys import all_keys
 from api.settings import is_loopback
 from signals.connector import ConfigError
@@ -192,8 +192,7 @@ def _check_stranded(patient: Patient, jobs: Jobs, numbers: list[str]) -> int:
     if lost and patient.mend:
         with jobs.writing() as connection:
             for row in lost:
-                queue = DELIVERIES if row.kind == webhooks.KIND else QUEUE
-                jobs.begin_again(connection, row.job, row.kind, queue)
+                jobs.begin_again(connection, row.job, row.kind)
         patient.mended("jobs", f"in the queue again, for no worker knew of them: {told}")
     elif lost:
         patient.problem("jobs", f"no worker knows of {told}", "groundswell doctor --mend")

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from standardwebhooks.webhooks import Webhook as Verifier
 
 import api.deliveries
-import api.runs
+import api.run_chunk
 from api.security import SCOPES, Caller
 from api.settings import Settings
 from tests.api.stores import fill, last_week
@@ -77,7 +77,7 @@ def delivered(client: TestClient, webhook: str) -> dict[str, Any]:
 
 def run(client: TestClient) -> str:
     """Start a run; its id."""
-    return str(client.post("/v1/forecast-runs", json={"horizon": 1}).json()["id"])
+    return str(client.post("/v1/runs", json={"horizon": 1}).json()["id"])
 
 
 def test_subscriptions_are_made_listed_and_ended(client: TestClient, receiver: Fake) -> None:
@@ -189,7 +189,7 @@ def test_a_run_that_fails_is_told_to_those_who_asked_for_it(
     def broken(*_: object) -> None:
         raise OSError("the disk is away")
 
-    monkeypatch.setattr(api.runs, "_note_failures", broken)
+    monkeypatch.setattr(api.run_chunk, "note_failures", broken)
     failed = subscribe(client, f"{receiver.url}/failed", eventType="run.failed")
     completed = subscribe(client, f"{receiver.url}/completed", eventType="run.completed")
     with working(settings):
@@ -198,7 +198,7 @@ def test_a_run_that_fails_is_told_to_those_who_asked_for_it(
     event = Verifier(failed["secret"]).verify(receiver.asked[0].body, receiver.asked[0].headers)
     assert (event["type"], event["data"]["status"], event["data"]["id"]) == ("run.failed", "failed", number)
     assert deliveries(client, completed["id"]) == []
-    told = client.get(f"/v1/forecast-runs/{number}").json()
+    told = client.get(f"/v1/runs/{number}").json()
     assert (told["status"], told["error"]["status"]) == ("failed", 500)
 
 
@@ -265,7 +265,7 @@ def test_the_location_is_absolute_behind_a_proxy(home: Path, client_of: Callable
             number = run(client)
             wait_for(lambda: bool(receiver.asked))
     event = Verifier(answer.json()["secret"]).verify(receiver.asked[0].body, receiver.asked[0].headers)
-    assert event["data"]["run"] == f"https://erp.example/groundswell/v1/forecast-runs/{number}"
+    assert event["data"]["run"] == f"https://erp.example/groundswell/v1/runs/{number}"
 
 
 def test_events_and_fields_that_there_are_not(client: TestClient, receiver: Fake) -> None:

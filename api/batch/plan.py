@@ -1,0 +1,128 @@
+"""What a batch is: where its series come from, in which chunks, with which options; the same plan after a kill."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from api.batch import tables
+from api.batch.tables import CANDIDATES, SALES, SIGNALS, BatchError
+from forecast.chunk import CHUNK, ChunkOptions
+from forecast.core import VERSION
+
+MANIFEST = "manifest.json"
+STAGE = ".stage"
+
+
+@dataclass(frozen=True)
+class Files:
+    """Series that lie in files."""
+
+    sales: tuple[Path, ...]
+    signals: tuple[Path, ...] = ()
+    candidates: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Series of the store, from one data version and one moment (UTC, as text)."""
+
+    home: Path
+    data_version: int
+    as_of: str
+    categories: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One batch. A chunk is the names of its first and last series (of files) or of all (of the store)."""
+
+    out: Path
+    source: Files | Stored
+    options: ChunkOptions
+    chunks: tuple[tuple[str, ...], ...]
+    series: int
+    fingerprint: str  # of options and data: what a run that was interrupted must share with the one that goes on
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """The plan as the manifest tells it."""
+        return {
+            "fingerprint": self.fingerprint,
+            "version": version("groundswell"),
+            "options": asdict(self.options),
+            "source": orjson.loads(orjson.dumps(asdict(self.source), default=str)),
+            "series": self.series,
+            "chunks": len(self.chunks),
+        }
+
+
+def plan_files(given: Files, options: ChunkOptions, out: Path) -> Plan:
+    """Plan a batch over files. Raises BatchError where they cannot be used, or `out` holds another run."""
+    named = {
+        "sales": tables.files_of(given.sales),
+        "signals": tables.files_of(given.signals) if given.signals else [],
+        "candidates": tables.files_of(given.candidates) if given.candidates else [],
+    }
+    fingerprint = _fingerprint(options, {name: tables.digest_of(files) for name, files in named.items() if files})
+    check_out(out, fingerprint)
+    kinds = {"sales": SALES, "signals": SIGNALS, "candidates": CANDIDATES}
+    read = {
+        name: tuple(tables.in_order(files, kinds[name], out / STAGE)) if files else () for name, files in named.items()
+    }
+    names = list(tables.counts_of(read["sales"]))
+    if not names:
+        raise BatchError("the sales have no rows")
+    chunks = tuple((chunk[0], chunk[-1]) for chunk in _chunks(names))
+    return Plan(out, Files(**read), options, chunks, len(names), fingerprint)
+
+
+def plan_store(source: Stored, options: ChunkOptions, out: Path) -> Plan:
+    """Plan a batch over categories of the store, as they were known to a data version at a moment."""
+    described = {"data_version": source.data_version, "categories": list(source.categories)}
+    fingerprint = _fingerprint(replace(options, as_of=source.as_of), described)
+    check_out(out, fingerprint)
+    names = source.categories
+    return Plan(out, source, options, tuple(_chunks(names)), len(names), fingerprint)
+
+
+def _chunks(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    return (tuple(names[first : first + CHUNK]) for first in range(0, len(names), CHUNK))
+
+
+def _fingerprint(options: ChunkOptions, data: dict[str, Any]) -> str:
+    made = {"groundswell": version("groundswell"), "method": VERSION, "chunk": CHUNK}
+    return hashlib.sha256(orjson.dumps([made, asdict(options), data])).hexdigest()
+
+
+def manifest_of(out: Path) -> dict[str, Any] | None:
+    """What the manifest in a directory says; None where there is none."""
+    try:
+        found: dict[str, Any] = orjson.loads((out / MANIFEST).read_bytes())
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def begun_store(home: Path, out: Path) -> Stored | None:
+    """What the run over the store reads that was begun in a directory and did not end."""
+    begun = manifest_of(out)
+    if begun is None or begun["state"] == "done" or "data_version" not in begun["source"]:
+        return None
+    told = begun["source"]
+    return Stored(home, told["data_version"], told["as_of"], tuple(told["categories"]))
+
+
+def check_out(out: Path, fingerprint: str) -> None:
+    """Refuse a directory that holds something else."""
+    begun = manifest_of(out)
+    if begun is not None and begun["fingerprint"] != fingerprint:
+        raise BatchError(f"{out} holds a run of other data, options or version; give another --out, or remove it")
+    if begun is None and out.is_dir() and any(file.name != STAGE for file in out.iterdir()):
+        raise BatchError(f"{out} holds files that are no run; give another --out")

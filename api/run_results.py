@@ -1,0 +1,144 @@
+"""The results of a run on their way out, a chunk at a time: NDJSON, Parquet and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+
+from api.bulk import told
+from api.database import reading
+from api.jobs import Job
+from api.run_chunk import part_of, run_failure, schema_of
+from api.run_input import asked_of, folder
+from api.runs import answers_of, chunks_of
+from api.security import Caller
+from api.settings import Settings
+from api.tables import CSV, NDJSON, PARQUET
+
+FORMS = (NDJSON, PARQUET, CSV)
+
+
+def results(form: str, database: sa.Engine, job: Job, settings: Settings, caller: Caller) -> Iterator[bytes]:
+    """Everything that a run came to, in the order asked for; nothing of categories that the caller may not see."""
+    if form == NDJSON:
+        return lines(database, job, settings, caller)
+    return _rows_in(form, settings, job, caller)
+
+
+def lines(database: sa.Engine, job: Job, settings: Settings, caller: Caller) -> Iterator[bytes]:
+    """One object a forecast: `number`, `status`, and `forecast` or `problem`."""
+    asked = asked_of(settings, job.job, orjson.loads(job.request))
+    for number, answer in answers_of(database, job, asked):
+        if answer is None:
+            yield from _problem(database, job, number, caller)
+        elif caller.categories is None or caller.may_see(orjson.loads(answer)["category"]):
+            yield told(number, answer, good=True) + b"\n"
+
+
+def _problem(database: sa.Engine, job: Job, number: int, caller: Caller) -> Iterator[bytes]:
+    """The problem of one request; nothing where the run ended before it."""
+    query = sa.select(run_failure).where(run_failure.c.run == job.job, run_failure.c.number == number)
+    with reading(database) as connection:
+        row = connection.execute(query).mappings().first()
+    if row is not None and caller.may_see(row["category"] or None):
+        yield told(number, row["problem"], good=False) + b"\n"
+
+
+def _rows_in(form: str, settings: Settings, job: Job, caller: Caller) -> Iterator[bytes]:
+    """One row a forecast and period, one a problem; a column that no request of a chunk asked for is empty there."""
+    schema = _schema(settings, job, form)
+    out = _Pipe()
+    options: dict[str, Any] = {"compression": "zstd"} if form == PARQUET else {}
+    make = pq.ParquetWriter if form == PARQUET else pc.CSVWriter
+    with make(out, schema, **options) as writer:
+        for table in _parts(settings, job):
+            seen = table if caller.categories is None else table.filter(_visible(table, caller))
+            writer.write_table(pa.table([_column(seen, field) for field in schema], schema=schema))
+            yield out.take()
+    yield out.take()
+
+
+def _visible(table: pa.Table, caller: Caller) -> pa.Array:
+    return pa.array([caller.may_see(name) for name in table["category"].to_pylist()], pa.bool_())
+
+
+def _column(table: pa.Table, field: pa.Field) -> Any:
+    return table[field.name] if field.name in table.column_names else pa.nulls(len(table), field.type)
+
+
+def _schema(settings: Settings, job: Job, form: str) -> pa.Schema:
+    """The columns of all chunks; CSV has no place for what is not flat."""
+    whole = schema_of(levels_of(settings, job))
+    return whole if form == PARQUET else pa.schema([field for field in whole if not pa.types.is_map(field.type)])
+
+
+def levels_of(settings: Settings, job: Job) -> list[float]:
+    """The levels that the forecasts of a run have."""
+    names = {name for file in _files(settings, job) for name in pq.read_schema(file).names if name.startswith("lo-")}
+    return sorted(float(name[3:]) for name in names)
+
+
+def _files(settings: Settings, job: Job) -> list[Any]:
+    asked = asked_of(settings, job.job, orjson.loads(job.request))
+    files = [part_of(folder(settings) / job.job, chunk) for chunk in range(chunks_of(asked))]
+    return [file for file in files if file.is_file()]
+
+
+def _parts(settings: Settings, job: Job) -> Iterator[pa.Table]:
+    return (pq.read_table(file) for file in _files(settings, job))
+
+
+class _Pipe(io.RawIOBase):
+    """What a writer has written since it was last taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._data, self._at = bytearray(), 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._data += bytes(data)
+        self._at += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._at
+
+    def take(self) -> bytes:
+        data = bytes(self._data)
+        self._data.clear()
+        return data
+
+
+def csv_lines(database: sa.Engine, job: Job, settings: Settings, caller: Caller) -> Iterator[str]:
+    """The rows in the columns of the ERP faces, a forecast at a time."""
+    levels = [f"{level:g}" for level in levels_of(settings, job)]
+    ends = [f"{end}{level}" for level in levels for end in ("Lower", "Upper")]
+    yield _csv([["Time", "Value", "Median", *ends, "Category", "Unit", "Receipt", "Kind"]])
+    asked = asked_of(settings, job.job, orjson.loads(job.request))
+    for _, found in answers_of(database, job, asked):
+        answer = None if found is None else orjson.loads(found)
+        if answer is not None and caller.may_see(answer["category"]):
+            yield _csv(_row(answer, period, levels) for period in answer["forecast"])
+
+
+def _row(answer: dict[str, Any], period: dict[str, Any], levels: list[str]) -> list[object]:
+    ends = [end for level in levels for end in period["intervals"].get(level, (None, None))]
+    named = [answer["category"], answer["unit"], answer["receipt"], period["kind"]]
+    return [period["period"], period["value"], period["median"], *ends, *named]
+
+
+def _csv(rows: Any) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
