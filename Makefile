@@ -10,7 +10,7 @@ TRYTON := trytond==8.2.1 proteus==8.2.0 trytond-stock-forecast==8.2.0
 # Of OData: in one more environment, together with those from npm.
 ODATA_CLIENTS := python-odata==0.8.1 sqlalchemy-odata==0.2.3 odatapy==5.3.0 httpx==0.28.1
 
-.PHONY: help setup demo serve test test-heavy peers tryton odata-clients lint format bench clean
+.PHONY: help setup demo serve test test-heavy peers tryton odata-clients spark lint format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -57,6 +57,12 @@ odata-clients: .venv-odata/.installed ## clients of OData that others wrote, fro
 	.venv-odata/bin/python -m pip install --quiet --disable-pip-version-check $(ODATA_CLIENTS)
 	cp tests/api/odata_clients/package.json .venv-odata/
 	cd .venv-odata && npm install --no-audit --no-fund --silent
+	@touch $@
+
+spark: $(VENV)/.installed-spark ## PySpark in .venv, for `groundswell run --on spark` and its tests (needs Java 17 or later)
+
+$(VENV)/.installed-spark: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[spark]'
 	@touch $@
 
 test-heavy: $(VENV)/.installed-dev ## the slow tests: real servers, kills, a browser, real data

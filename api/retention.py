@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import shutil
 import threading
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from api.jobs import Jobs, add_to, workflow_of_job
 from api.odata.model import ACCURACY, CONTRIBUTIONS, FORECASTS, KEY, RUNS, SIGNALS
 from api.odata.tables import FORECAST_ROW, TABLES
 from api.run_chunk import run_failure
+from api.run_input import folder
 from api.settings import Settings
 from api.webhooks import delivery
 
@@ -89,6 +91,8 @@ def _forget_jobs(settings: Settings, before: dt.datetime, stop: threading.Event)
             connection.execute(workflow_of_job.delete().where(workflow_of_job.c.job.in_(numbers)))
             connection.execute(job.delete().where(job.c.job.in_(numbers)))
             add_to(connection, "removed", len(numbers))
+        for number in numbers:
+            shutil.rmtree(folder(settings) / number, ignore_errors=True)  # what a run has made, where it was one
         removed += len(numbers)
         if len(numbers) < TOGETHER:
             break

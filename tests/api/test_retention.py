@@ -97,7 +97,7 @@ def test_what_is_not_folded_yet_stays(settings: Settings) -> None:
 def test_a_run_goes_with_its_failures_and_workflow(settings: Settings) -> None:
     client = TestClient(create_app(settings))
     with working(settings):
-        run = client.post("/v1/forecast-runs", json={"horizon": 2}).headers["location"].rsplit("/", 1)[1]
+        run = client.post("/v1/runs", json={"horizon": 2}).headers["location"].rsplit("/", 1)[1]
         jobs = Jobs(settings)
         wait_for(lambda: (found := jobs.status(run)) is not None and found.is_over)
     fold(settings)
@@ -105,9 +105,12 @@ def test_a_run_goes_with_its_failures_and_workflow(settings: Settings) -> None:
     with writing(engine_of(settings)) as connection:
         connection.execute(job.update().values(finished=LONG_AGO))
         connection.execute(sa.text("UPDATE workflow_status SET completed_at = 0"))
+    place = settings.home / "state" / "runs" / run
+    assert place.exists()
     assert tidy(settings) == Tidied(1, 0, 1, 0, 0)
+    assert not place.exists()
     assert jobs.status(run) is None
-    assert client.get(f"/v1/forecast-runs/{run}").status_code == 404
+    assert client.get(f"/v1/runs/{run}").status_code == 404
     assert numbers(settings, issued) == 2  # its forecasts are kept
     assert rows_of_receipts(settings)["Runs"] == 1
     age(settings, issued, issued=LONG_AGO)
