@@ -18,7 +18,7 @@ from api.errors import Problem
 from api.forecasting import Forecaster
 from api.idempotency import Claim, claim_of
 from api.inbox import Inbox
-from api.jobs import Job
+from api.jobs import Job, Jobs, number_of
 from api.ledger import Issued, Ledger
 from api.making import receipt_of_job
 from api.metrics import ADMISSIONS
@@ -54,6 +54,8 @@ async def _now_or_later(
     request: Request, body: ForecastRequest, caller: Caller, asked: float, preference: Preference
 ) -> Issued | Job:
     attempt = _Attempt(request.app, body, caller, claim_of(request), asked)
+    if (before := await attempt.before()) is not None:
+        return before
     if preference.patience == 0:
         job = await attempt.become_job()
         assert job is not None  # nothing has begun
@@ -129,6 +131,13 @@ class _Attempt:
     def kind(self) -> str:
         """Requests of one kind take about as long."""
         return kind_of(self.body)
+
+    async def before(self) -> Job | None:
+        """The job that the same request has become earlier, before it was cut off."""
+        if self.claim is None or not self.claim.again:
+            return None
+        jobs: Jobs = self.app.state.jobs
+        return await run_sync(jobs.status, number_of(self.claim.name))
 
     async def made_and_kept(self, turns: Turns) -> Issued:
         """The forecast, safe in the ledger. Others are made while it waits for the disk, and share its transaction."""

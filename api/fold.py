@@ -135,7 +135,7 @@ def _newest(connection: sa.Connection, made: list[Parts]) -> dict[str, str]:
     """By category the newest receipt among those that are written and those that are `made`."""
     newest: dict[str, str] = {}
     for parts in made:
-        if parts.category is not None and parts.forecasts:
+        if parts.category is not None and parts.forecasts and parts.current:
             newest[parts.category] = max(newest.get(parts.category, ""), parts.forecasts[0]["Receipt"])
     column = FORECAST_ROW.c
     written = sa.select(column.Category, sa.func.max(column.Receipt)).where(

@@ -14,6 +14,8 @@ from typing import Any
 
 import pandas as pd
 
+from api.issued import is_current
+from api.ledger import as_issued
 from api.odata.model import ATTRIBUTES, KEY, LEVELS
 from api.receipts import ALPHABET
 
@@ -31,6 +33,7 @@ class Parts:
     contributions: list[dict[str, Any]]
     signals: list[dict[str, Any]]
     accuracy: dict[str, Any]
+    current: bool  # what the store said of the category: see `is_current`
 
 
 def id_of(receipt: str, *parts: str) -> str:
@@ -75,7 +78,8 @@ def parts_of(issued: Row, answer: Row, category: Row | None, moment: dt.datetime
         for row in _contributions(period["contributions"], made, common)
     ]
     signals = [_signal(one, common) for one in answer["signals"]]
-    return Parts(issued["category"], forecasts, contributions, signals, _accuracy(answer, common))
+    current = is_current(as_issued(issued))
+    return Parts(issued["category"], forecasts, contributions, signals, _accuracy(answer, common), current)
 
 
 def run_id(issued: Row) -> str:

@@ -15,6 +15,8 @@ from api.moments import CLOCKS_DIFFER
 from api.settings import Settings
 
 _PAGE = 20
+BUSINESS_CENTRAL = "business-central"
+LONGEST_RUN = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -36,21 +38,26 @@ def page_of_category(settings: Settings, category: str, limit: int, before: str 
 
 
 def last_of_category(settings: Settings, category: str) -> Issued | None:
-    """The newest forecast from the store: none of a history given inline, none as if at an earlier moment."""
+    """The newest forecast from the store (see `is_current`)."""
     before = None
     while True:
         page = page_of_category(settings, category, _PAGE, before)
         for item in page.items:
-            if _is_current(item):
+            if is_current(item):
                 return item
         if not page.more:
             return None
         before = page.items[-1].receipt
 
 
-def _is_current(item: Issued) -> bool:
+def is_current(item: Issued) -> bool:
+    """Whether it says what the store said of its category when it was issued.
+
+    Not a forecast of a history that came along (Business Central sends its own), none as if at an earlier moment.
+    """
     asked: dict[str, Any] = orjson.loads(item.request)
-    if asked["data_version"] is None or item.issued is None:
+    if asked.get("data_version") is None or item.issued is None or item.face == BUSINESS_CENTRAL:
         return False
     moment = asked["as_of"] and dt.datetime.fromisoformat(asked["as_of"]).replace(tzinfo=None)
-    return not moment or item.issued - moment <= CLOCKS_DIFFER
+    # All forecasts of a run are made as of its acceptance.
+    return not moment or item.issued - moment <= (CLOCKS_DIFFER if item.run is None else LONGEST_RUN)

@@ -23,6 +23,12 @@ def known_signals(home: Path) -> dict[str, str]:
     return {} if snapshot is None else _pairs(snapshot.signals().dropna(subset=["cadence"]), "signal", "cadence")
 
 
+def served_by(home: Path, signals: list[str]) -> list[tuple[str, str]]:
+    """Each of these signals with each category that it may serve; `*` is every category."""
+    snapshot = _newest(home)
+    return [] if snapshot is None else snapshot.served_by(signals)
+
+
 def _newest(home: Path) -> Snapshot | None:
     from signals.store import StoreBusy, StoreEmpty, open_mended
 

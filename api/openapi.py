@@ -8,6 +8,7 @@ from typing import Any
 from api.errors import MEDIA_TYPE
 from api.examples import ANSWERS, BODIES, PROBLEM
 from api.idempotency import FORM, HEADER
+from api.run_models import RunRequest
 from api.settings import Settings
 from api.tables import JSON
 
@@ -30,7 +31,9 @@ PREFERRED = ("POST /v1/forecasts", "POST /v1/forecasts/bulk")
 
 def enrich(schema: dict[str, Any], settings: Settings) -> None:
     """Complete a schema that FastAPI has made, in place."""
-    _add_limits(schema["components"]["schemas"], settings)
+    models = schema["components"]["schemas"]
+    models["RunRequest"] = RunRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+    _add_limits(models, settings)
     bulk = schema["paths"]["/v1/forecasts/bulk"]["post"]["requestBody"]["content"][JSON]["schema"]
     bulk |= {"minItems": 1, "maxItems": settings.max_bulk_job}
     for path, methods in schema["paths"].items():

@@ -23,6 +23,14 @@ LARGEST_ANSWER = 65_536  # of an answer no more is read
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Not public, though the standard library of some versions takes them for it, or leading to IPv4 in ways of their own.
+_NOT_PUBLIC = [
+    ipaddress.ip_network(text)
+    for text in (
+        "192.0.0.0/24", "192.88.99.0/24", "::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "100::/64", "2001::/23",
+        "3fff::/20", "5f00::/16", "fec0::/10",
+    )
+]  # fmt: skip
 
 
 class AddressRefused(ValueError):  # noqa: N818 - named for what happened, as its callers read it
@@ -126,6 +134,8 @@ def _allowed(address: Address, targets: str, *, plain: bool) -> bool:
         return targets == "private" and address.is_loopback
     if address.is_multicast or address.is_link_local or address.is_unspecified:
         return False  # link-local: where clouds keep a machine's credentials
+    if not address.is_loopback and any(address in network for network in _NOT_PUBLIC):
+        return False
     return address.is_global or (targets == "private" and (address.is_private or address.is_loopback))
 
 

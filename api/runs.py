@@ -35,18 +35,23 @@ GROUP = 16  # chunks of one part of the job
 HERE = 256  # a run of up to so many is done in the job worker itself: processes would take longer to start
 
 
-def accept_run(body: RunRequest, caller: Caller, snapshot: Snapshot, settings: Settings, jobs: Jobs) -> str:
-    """Accept a run of the categories asked for; its id. Raises Problem and ForecastError."""
+def accept_run(
+    body: RunRequest, caller: Caller, snapshot: Snapshot, settings: Settings, jobs: Jobs, name: str = ""
+) -> str:
+    """Accept a run of the categories asked for; its id, the same for the same `name`.
+
+    Raises Problem and ForecastError.
+    """
     each = _each(body, snapshot, settings)
     for name in body.categories or ():
         caller.check_category(name)
     names = body.categories or [name for name in sorted(snapshot.categories()["category"]) if caller.may_see(name)]
     if len(names) > settings.max_run:
         raise too_many(len(names), settings.max_run)
-    return _accept({"from": "categories", "asked": len(names), "categories": names, "each": each}, caller, jobs)
+    return _accept({"from": "categories", "asked": len(names), "categories": names, "each": each}, caller, jobs, name)
 
 
-def accept_query(body: RunRequest, caller: Caller, settings: Settings, jobs: Jobs) -> str:
+def accept_query(body: RunRequest, caller: Caller, settings: Settings, jobs: Jobs, name: str = "") -> str:
     """Accept a run over what a database answers with; its id. Raises Problem and ForecastError."""
     assert body.sql is not None
     if caller.categories is not None:
@@ -55,7 +60,7 @@ def accept_query(body: RunRequest, caller: Caller, settings: Settings, jobs: Job
         connection_of(settings.home, body.sql)
     except (BatchError, ConfigError) as error:
         raise Problem(422, "unknown-connection", str(error)) from error
-    return _accept({"from": "sql", "sql": body.sql, "each": _each(body, None, settings)}, caller, jobs)
+    return _accept({"from": "sql", "sql": body.sql, "each": _each(body, None, settings)}, caller, jobs, name)
 
 
 def accept_landed(form: str, landed: dict[str, Any], caller: Caller, version: int | None, jobs: Jobs, name: str) -> str:

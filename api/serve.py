@@ -32,7 +32,7 @@ PATIENCE_SECONDS = 5.0  # for an import that has the home when `serve` starts
 START_SECONDS = 120.0
 LONGEST_PAUSE = 30.0
 STABLE_SECONDS = 60.0
-JOBS_NICE = 5  # who waits for an answer comes before what is done in the background
+JOBS_NICE = 10  # who waits for an answer comes before what is done in the background
 PARTS = ("api", "jobs", "ingest", "puller")
 COUNTS = "PROMETHEUS_MULTIPROC_DIR"
 # One thread a process in linear algebra: several in each of several workers slow one another down.
@@ -308,7 +308,6 @@ def _pull(settings: Settings, report: Connection) -> None:
 
 
 def _do_jobs(settings: Settings, report: Connection) -> None:
-    from api import run_pool
     from api.fold import fold_until
     from api.handlers import HANDLERS
     from api.retention import tidy_until
@@ -325,8 +324,8 @@ def _do_jobs(settings: Settings, report: Connection) -> None:
         report.send(READY)
 
     Worker(settings, HANDLERS).run(stop, ready)
-    if run_pool.is_used():
-        os._exit(0)  # a run under way goes on after the next start; an orderly end would wait for its processes
+    logging.shutdown()
+    os._exit(0)  # what is under way goes on after the next start; an orderly end would wait for it
 
 
 def _as_child(settings: Settings) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import re
 import time
 import uuid
@@ -20,6 +21,7 @@ import sqlalchemy as sa
 
 from api.database import job, metadata, reading, writing
 from api.errors import Problem
+from api.jobs import ALIVE
 from api.making import body_of
 from api.settings import Settings
 from api.strict import parse_json
@@ -33,7 +35,10 @@ if TYPE_CHECKING:
     from signals.tables import Table
 
 FORMS = (JSON, NDJSON, CSV, PARQUET)
+log = logging.getLogger("groundswell")
+
 ABANDONED_SECONDS = 3600.0
+TURN_SECONDS = 120.0  # for those that were accepted earlier
 PATIENCE_SECONDS = 600.0  # for the ingest process
 _OPTION = re.compile(r"--((?:day|month)-first|[a-z][a-z-]*[a-z])")
 
@@ -61,6 +66,7 @@ class Upload:
 
         try:
             prepared = _prepared(work)
+            _wait_for_turn(work)
             hand_over(work.settings.home, prepared.batch, work.job.accepted, ticket_of(work))
         except ImportRefused as refusal:
             raise JobFailed(body_of(refused(refusal))) from refusal
@@ -81,6 +87,23 @@ class Upload:
         result = {name: stored[name] for name in ("data_version", "inserted", "unchanged", "withdrawn")}
         _file(work).unlink(missing_ok=True)
         return Made(orjson.dumps(orjson.loads(told) | {"result": result}))
+
+
+def _wait_for_turn(work: Work) -> None:
+    """Uploads are handed over in the order in which they were accepted: of two for one period the later one counts."""
+    earlier = sa.select(job.c.job).where(
+        job.c.kind == "upload",
+        job.c.state.in_(ALIVE),
+        job.c.accepted < work.job.accepted,
+        job.c.job.not_in(sa.select(upload.c.job)),
+    )
+    until = time.monotonic() + TURN_SECONDS
+    while time.monotonic() < until:
+        with reading(work.engine) as connection:
+            if connection.execute(earlier.limit(1)).first() is None:
+                return
+        time.sleep(0.1)
+    log.warning("job %s: an earlier upload was not read within %g s, and comes after it", work.job.job, TURN_SECONDS)
 
 
 def folder(settings: Settings) -> Path:
@@ -138,6 +161,7 @@ def _prepared(work: Work) -> Prepared:
             **asked["options"],
         )
     _check_categories(prepared, asked["categories"])
+    _check_signals(prepared, asked["categories"], home)
     return prepared
 
 
@@ -146,6 +170,19 @@ def _check_categories(prepared: Prepared, allowed: list[str] | None) -> None:
     named = {name for frame in frames if frame is not None for name in frame["category"].unique()}
     if allowed is not None and (others := sorted(named - set(allowed))):
         raise Problem(403, "forbidden", f"the key may not write for the category {others[0]!r}")
+
+
+def _check_signals(prepared: Prepared, allowed: list[str] | None, home: Path) -> None:
+    """A signal moves the forecasts of all that it may serve: who may not see one of them may not write it."""
+    from api.known import served_by
+
+    observations = prepared.batch.observations
+    if allowed is None or observations is None:
+        return
+    served = served_by(home, sorted(observations["signal"].unique()))
+    for signal, category in served:
+        if category not in allowed:
+            raise Problem(403, "forbidden", f"the key may not write the signal {signal!r}: it serves other categories")
 
 
 def read_upload(file: Path, form: str) -> Table:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import sqlalchemy as sa
@@ -23,6 +26,7 @@ from api.jobs import (
     FORECASTS,
     QUEUE,
     RUNS,
+    UPLOADS,
     WORKFLOW,
     WORKFLOW_VERSION,
     Job,
@@ -39,6 +43,7 @@ POLL_SECONDS = 0.1  # DBOS starts at most one free slot's worth of jobs at each 
 AT_ONCE = 2
 ASKED_AT_ONCE = 1  # its work is arithmetic: a second would only take turns with the first
 RUNS_AT_ONCE = 4  # they share the processes of a pool, so that a small one is not behind a large one
+UPLOADS_AT_ONCE = 8  # they mostly wait until they are stored
 DELIVERIES_AT_ONCE = 8  # they mostly wait
 TRIES = 3
 
@@ -104,7 +109,12 @@ class Worker:
         self._asked = Asked(settings, self._jobs, self._ledger, self._forecaster)
 
     def run(self, stop: threading.Event, ready: Callable[[], None]) -> None:
-        """Take up what an earlier process left, then what comes."""
+        """Take up what an earlier process left, then what comes; what is under way at the end goes on next time."""
+        with _alone(self._settings.home / "state" / f"{self._executor}.lock", stop) as held:
+            if held:
+                self._run(stop, ready)
+
+    def _run(self, stop: threading.Event, ready: Callable[[], None]) -> None:
         DBOS(
             config={
                 "name": APPLICATION,
@@ -116,7 +126,13 @@ class Worker:
             }
         )
         self._register()
-        queues = {QUEUE: AT_ONCE, ASKED: ASKED_AT_ONCE, RUNS: RUNS_AT_ONCE, DELIVERIES: DELIVERIES_AT_ONCE}
+        queues = {
+            QUEUE: AT_ONCE,
+            ASKED: ASKED_AT_ONCE,
+            RUNS: RUNS_AT_ONCE,
+            UPLOADS: UPLOADS_AT_ONCE,
+            DELIVERIES: DELIVERIES_AT_ONCE,
+        }
         DBOS.listen_queues(list(queues))
         DBOS.launch()
         for queue, at_once in queues.items():
@@ -198,8 +214,34 @@ class Worker:
 
 
 def _cause(failure: Exception) -> Exception:
-    """The error of the last try."""
-    return failure.errors[-1] if isinstance(failure, dbos_error.DBOSMaxStepRetriesExceeded) else failure
+    """The error of the last try; raises what DBOS says for itself.
+
+    It is closed when the process ends: what is under way then is no job's fault, and goes on after the next start.
+    """
+    if isinstance(failure, dbos_error.DBOSMaxStepRetriesExceeded):
+        return failure.errors[-1]
+    if isinstance(failure, dbos_error.DBOSException):
+        raise failure
+    return failure
+
+
+@contextmanager
+def _alone(lock: Path, stop: threading.Event) -> Iterator[bool]:
+    """Wait until the process that had this executor's name before has ended; false where `stop` came first.
+
+    Two at once would do the same work twice: DBOS hands a name's unfinished work to whoever starts under it.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        while not stop.is_set():
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                stop.wait(POLL_SECONDS)
+            else:
+                yield True
+                return
+        yield False
 
 
 def _step(name: str) -> StepOptions:

@@ -241,6 +241,14 @@ class Snapshot:
             self.category(category)
         return [str(name) for (name,) in rows]
 
+    def served_by(self, signals: Sequence[str]) -> list[tuple[str, str]]:
+        """Each of these signals with each category that it may serve; `*` is every category."""
+        rows = self._view.rows(
+            "SELECT DISTINCT signal, category FROM snap.candidate WHERE signal IN (SELECT unnest(?)) ORDER BY ALL",
+            [list(signals)],
+        )
+        return [(str(signal), str(category)) for signal, category in rows]
+
     def observations(
         self,
         signals: Sequence[str],

@@ -78,6 +78,7 @@ def _entries(
 ) -> list[Issued]:
     """The forecasts to export."""
     import api.erp.state  # noqa: F401 - before the ledger opens the database, which makes the tables that are known
+    from api.issued import last_of_category
     from api.ledger import Ledger
     from api.snapshots import Snapshots
 
@@ -93,7 +94,7 @@ def _entries(
     names = [snapshot.category(name).category for name in categories] or list(snapshot.categories()["category"])
     if horizon is not None:
         return _made(settings, ledger, names, horizon, engine)
-    newest = {name: ledger.last(name) for name in names}
+    newest = {name: last_of_category(settings, name) for name in names}
     for name in [name for name, entry in newest.items() if entry is None]:
         common.note(f"note: {name} has no issued forecast; --horizon makes one")
     return [entry for name, entry in newest.items() if entry is not None and _is_exported(name, entry)]

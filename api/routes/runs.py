@@ -35,7 +35,7 @@ REFUSED: dict[int | str, dict[str, Any]] = {401: {}, 403: {}, 404: {}}
 BODY: dict[str, Any] = {
     "required": True,
     "content": {
-        JSON: {"schema": RunRequest.model_json_schema(ref_template="#/components/schemas/{model}")},
+        JSON: {"schema": {"$ref": "#/components/schemas/RunRequest"}},  # api/openapi.py adds it
         NDJSON: {"schema": {"type": "string", "description": "a forecast request a line"}},
         PARQUET: {"schema": {"type": "string", "format": "binary", "description": "a forecast request a row"}},
     },
@@ -86,7 +86,8 @@ async def _small(request: Request, settings: Settings) -> bytes:
 
 
 def _start(request: Request, raw: bytes, caller: Caller) -> Response:
-    settings, jobs = settings_of(request), jobs_of(request)
+    settings, jobs, claim = settings_of(request), jobs_of(request), claim_of(request)
+    name = claim.name if claim else ""
     try:
         parsed = parse_json(raw)
     except json.JSONDecodeError as error:
@@ -98,9 +99,9 @@ def _start(request: Request, raw: bytes, caller: Caller) -> Response:
     except ValidationError as error:
         raise invalid_fields([{**item, "loc": ("body", *item["loc"])} for item in error.errors()]) from error
     if body.sql is not None:
-        run = accept_query(body, caller, settings, jobs)
+        run = accept_query(body, caller, settings, jobs, name)
     else:
-        run = accept_run(body, caller, newest_snapshot(request), settings, jobs)
+        run = accept_run(body, caller, newest_snapshot(request), settings, jobs, name)
     return _told(request, settings, owned_run(jobs, run, caller))
 
 

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field
 from api.database import engine_of
 from api.errors import Problem
 from api.idempotency import claim_of
+from api.jobs import UPLOADS
 from api.models import JobState
 from api.models import Request as Taken
 from api.routes import jobs_of, settings_of, statuses
@@ -142,7 +143,9 @@ async def _keep(request: Request, file: Path) -> None:
 def _accept(request: Request, caller: Caller, kind: str, form: str, file: Path, options: TableOptions) -> Response:
     jobs, claim, settings = jobs_of(request), claim_of(request), settings_of(request)
     wanted = job_request(kind, file, form, options.model_dump(exclude_none=True), caller.categories)
-    job = jobs.status(jobs.accept("upload", wanted, key_id=caller.key_id, name=claim.name if claim else ""))
+    job = jobs.status(
+        jobs.accept("upload", wanted, key_id=caller.key_id, name=claim.name if claim else "", queue=UPLOADS)
+    )
     assert job is not None
     if job.request != wanted:  # accepted before, under the same key
         file.unlink()

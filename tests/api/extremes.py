@@ -15,7 +15,7 @@ from tests.api.test_forecasts import HISTORY
 
 JSON = {"Content-Type": "application/json"}
 INLINE: dict[str, Any] = {"history": HISTORY, "horizon": 2, "category": "mine"}
-DOORS = ["/v1/forecasts", "/v1/forecasts/bulk", "/v1/forecast-runs", "/v1/webhooks", ADDRESS, "/score"]
+DOORS = ["/v1/forecasts", "/v1/forecasts/bulk", "/v1/runs", "/v1/webhooks", ADDRESS, "/score"]
 LITERALS = [
     "1e308", "-1e308", "1e400", "5e-324", "-0.0", "1e15", "1.0000001e15", "NaN", "Infinity", "-Infinity",
     "true", '"5"', "[]", "{}", "9" * 400, '"\\ud800"',

@@ -63,7 +63,7 @@ def test_a_literal_in_each_field(number: int, field: str, large: TestClient) -> 
 @pytest.mark.parametrize("field", ["horizon", "levels", "engine", "categories"])
 def test_a_literal_in_a_run(number: int, field: str, large: TestClient) -> None:
     body = with_literal({"categories": ["Boots"], "horizon": 1} | {field: "HERE"}, LITERALS[number])
-    response = post(large, "/v1/forecast-runs", body)
+    response = post(large, "/v1/runs", body)
     answer = assert_sane(response)
     assert response.status_code in (400, 422)
     if response.status_code == 422:
@@ -136,7 +136,7 @@ def test_odd_unicode_in_names(number: int, large: TestClient) -> None:
     ):
         assert_sane(post(large, "/v1/forecasts", json.dumps(body)))
         assert_sane(post(large, "/v1/forecasts/bulk", json.dumps([body])))
-    assert_sane(post(large, "/v1/forecast-runs", json.dumps({"categories": [text], "horizon": 1})))
+    assert_sane(post(large, "/v1/runs", json.dumps({"categories": [text], "horizon": 1})))
     assert_sane(post(large, "/v1/webhooks", json.dumps({"callbackUrl": f"https://8.8.8.8/{text}"})))
     assert_azure(post(large, ADDRESS, json.dumps(asked(YEAR, text))))
 
@@ -147,7 +147,7 @@ def test_odd_unicode_in_addresses(number: int, large: TestClient) -> None:
     for address in (
         f"/v1/categories/{text}", f"/v1/categories/{text}/forecast", f"/v1/categories?limit={text}",
         f"/v1/signals?category={text}", f"/v1/forecasts?category={text}", f"/v1/forecasts?category=a&before={text}",
-        f"/v1/forecasts/{text}", f"/v1/jobs/{text}", f"/v1/forecast-runs/{text}", f"/v1/forecast-runs/{text}/csv",
+        f"/v1/forecasts/{text}", f"/v1/jobs/{text}", f"/v1/runs/{text}", f"/v1/runs/{text}/csv",
         f"/v1/webhooks/{text}/deliveries", f"/v1/{text}", f"/{text}", f"/v1/categories?{text}=1",
     ):  # fmt: skip
         assert_sane(large.get(address))
@@ -185,7 +185,7 @@ def test_odd_headers(name: str, value: bytes, large: TestClient) -> None:
     [
         ("/v1/forecasts", '{"category": "Boots", "horizon": 1, "horizon": 2}', "horizon"),
         ("/v1/forecasts/bulk", '[{"category": "Boots", "horizon": 1, "horizon": 2}]', "horizon"),
-        ("/v1/forecast-runs", '{"horizon": 1, "horizon": 2}', "horizon"),
+        ("/v1/runs", '{"horizon": 1, "horizon": 2}', "horizon"),
         ("/v1/webhooks", '{"callbackUrl": "https://8.8.8.8/", "callbackUrl": "https://8.8.8.8/b"}', "callbackUrl"),
         ("/v1/forecasts", '{"category": "Boots", "horizon": 1, "levels": []}', "levels"),
         (
@@ -193,7 +193,7 @@ def test_odd_headers(name: str, value: bytes, large: TestClient) -> None:
             '{"history": {"start": "2024-01-07", "frequency": "W-SUN", "values": []}, "horizon": 1}',
             "history.values",
         ),
-        ("/v1/forecast-runs", '{"categories": [], "horizon": 1}', "categories"),
+        ("/v1/runs", '{"categories": [], "horizon": 1}', "categories"),
     ],
 )  # fmt: skip
 def test_doubled_keys_and_empty_arrays(door: str, body: str, field: str, large: TestClient) -> None:

@@ -70,11 +70,11 @@ def ids(app: FastAPI, key: str) -> dict[str, list[str]]:
     receipts = [client.post("/v1/forecasts", json=one).json()["receipt"]]
     asks: list[tuple[str, Any]] = [("/v1/forecasts", one), ("/v1/forecasts/bulk", [one]), ("/v1/sales", [{"x": 1}])]
     jobs = [client.post(address, json=body, headers=later).json()["job"] for address, body in asks]
-    runs = [client.post("/v1/forecast-runs", json={"horizon": 2}).json()["id"]]
+    runs = [client.post("/v1/runs", json={"horizon": 2}).json()["id"]]
     with working(app.state.settings):
         wait_for(lambda: all(client.get(f"/v1/jobs/{job}").status_code != 202 for job in [*jobs, *runs]))
     jobs += [client.post(address, json=body, headers=later).json()["job"] for address, body in asks]
-    runs += [client.post("/v1/forecast-runs", json={"horizon": 2}).json()["id"]]
+    runs += [client.post("/v1/runs", json={"horizon": 2}).json()["id"]]
     assert client.delete(f"/v1/jobs/{jobs[-1]}").status_code == 204
     hook = {"callbackUrl": "https://8.8.8.8/hook"}
     webhooks = [client.post("/v1/webhooks", json=hook).json()["id"] for _ in range(8)]

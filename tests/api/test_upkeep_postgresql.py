@@ -33,7 +33,7 @@ def settings(tmp_path: Path, address: str) -> Settings:  # noqa: F811
 
 def test_a_home_over_postgresql(settings: Settings, tmp_path: Path) -> None:
     client, jobs = TestClient(create_app(settings)), Jobs(settings)
-    lost = client.post("/v1/forecast-runs", json={"horizon": 2}).headers["location"].rsplit("/", 1)[1]
+    lost = client.post("/v1/runs", json={"horizon": 2}).headers["location"].rsplit("/", 1)[1]
     jobs._dbos().delete_workflow(lost)
     assert [one.check for one in examine(settings, mend=False) if one.state == "problem"] == ["jobs"]
     assert [one.check for one in examine(settings, mend=True) if one.state == "mended"] == ["jobs"]
