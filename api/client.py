@@ -14,6 +14,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import logging
 import os
 import time
 import uuid
@@ -50,6 +51,7 @@ FORMS = {
     ".ndjson": "application/x-ndjson",
 }
 LONGEST_PAUSE = 60.0
+logging.getLogger("stamina").addHandler(logging.NullHandler())  # each try is a line only where logging is set up
 Model = TypeVar("Model", bound=BaseModel)
 Rows = Path | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
 
@@ -244,12 +246,18 @@ class Client:
     def _send(self, method: str, address: str, **parts: Any) -> httpx.Response:
         """The answer, after as many tries as it takes; raises Refused or Unavailable."""
         deadline, response = time.monotonic() + self._timeout, None
+        last: httpx.ConnectError | None = None
         try:
             for attempt in stamina.retry_context(on=_pause, attempts=self._attempts, timeout=self._timeout):
                 with attempt:
-                    response = self._once(method, address, deadline, parts)
+                    try:
+                        response = self._once(method, address, deadline, parts)
+                    except httpx.ConnectError as refused:
+                        last = refused
+                        raise
         except (httpx.TransportError, _Passing) as error:
-            raise Unavailable(f"{self._address}: {error or type(error).__name__}") from error
+            why = last or error  # that the time is over says less than what each try ran into
+            raise Unavailable(f"{self._address}: {why or type(why).__name__}") from error
         assert response is not None
         return response
 

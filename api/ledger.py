@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -95,7 +95,7 @@ def _row(entry: Issued) -> dict[str, Any]:
     }
 
 
-def as_issued(row: sa.RowMapping) -> Issued:
+def as_issued(row: Mapping[Any, Any]) -> Issued:
     """A row of the table."""
     return Issued(
         row["receipt"], row["category"], zlib.decompress(row["answer"]), zlib.decompress(row["request"]),

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import ssl
+import sys
 import tempfile
 import threading
 import time
@@ -32,7 +33,7 @@ PATIENCE_SECONDS = 5.0  # for an import that has the home when `serve` starts
 START_SECONDS = 120.0
 LONGEST_PAUSE = 30.0
 STABLE_SECONDS = 60.0
-JOBS_NICE = 10  # who waits for an answer comes before what is done in the background
+SWITCH_SECONDS = 0.0005  # a thread that computes lets the others, which answer and write, go on so soon
 PARTS = ("api", "jobs", "ingest", "puller")
 COUNTS = "PROMETHEUS_MULTIPROC_DIR"
 # One thread a process in linear algebra: several in each of several workers slow one another down.
@@ -281,6 +282,7 @@ def _work(settings: Settings, report: Connection, listener: socket.socket, witho
             report.send(READY)
 
     _as_child(settings)
+    sys.setswitchinterval(SWITCH_SECONDS)
     config = uvicorn.Config(
         create_app(settings, _anonymous_hosts(settings, without_auth)),
         log_config=log_config(settings),
@@ -316,7 +318,7 @@ def _do_jobs(settings: Settings, report: Connection) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     _as_child(settings)
-    os.nice(JOBS_NICE)
+    sys.setswitchinterval(SWITCH_SECONDS)
     threading.Thread(target=fold_until, args=(settings, stop), name="fold", daemon=True).start()
 
     def ready() -> None:  # by then DBOS has its tables

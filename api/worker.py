@@ -39,12 +39,16 @@ from api.snapshots import Snapshots
 
 log = logging.getLogger("groundswell")
 
-POLL_SECONDS = 0.1  # DBOS starts at most one free slot's worth of jobs at each poll
-AT_ONCE = 2
-ASKED_AT_ONCE = 1  # its work is arithmetic: a second would only take turns with the first
-RUNS_AT_ONCE = 4  # they share the processes of a pool, so that a small one is not behind a large one
-UPLOADS_AT_ONCE = 8  # they mostly wait until they are stored
-DELIVERIES_AT_ONCE = 8  # they mostly wait
+LOCK_SECONDS = 0.1
+# By queue: how many workflows at once, and after how many seconds DBOS looks for more. It starts at most as many as
+# have room at each look, and a look costs 6 ms of CPU, also where there is nothing to do.
+QUEUES: dict[str, tuple[int, float]] = {
+    QUEUE: (2, 0.5),
+    ASKED: (1, 0.25),  # its work is arithmetic: a second would only take turns with the first
+    RUNS: (4, 1.0),  # they share the processes of a pool, so that a small one is not behind a large one
+    UPLOADS: (8, 0.5),  # they mostly wait until they are stored
+    DELIVERIES: (8, 1.0),  # they mostly wait
+}
 TRIES = 3
 
 
@@ -126,18 +130,11 @@ class Worker:
             }
         )
         self._register()
-        queues = {
-            QUEUE: AT_ONCE,
-            ASKED: ASKED_AT_ONCE,
-            RUNS: RUNS_AT_ONCE,
-            UPLOADS: UPLOADS_AT_ONCE,
-            DELIVERIES: DELIVERIES_AT_ONCE,
-        }
-        DBOS.listen_queues(list(queues))
+        DBOS.listen_queues(list(QUEUES))
         DBOS.launch()
-        for queue, at_once in queues.items():
+        for queue, (at_once, seconds) in QUEUES.items():
             DBOS.register_queue(
-                queue, worker_concurrency=at_once, polling_interval_sec=POLL_SECONDS, on_conflict="always_update"
+                queue, worker_concurrency=at_once, polling_interval_sec=seconds, on_conflict="always_update"
             )
         reaper = Reaper(self._settings, self._jobs, self._asked, self._executor)
         reaper.beat()
@@ -237,7 +234,7 @@ def _alone(lock: Path, stop: threading.Event) -> Iterator[bool]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                stop.wait(POLL_SECONDS)
+                stop.wait(LOCK_SECONDS)
             else:
                 yield True
                 return

@@ -76,7 +76,7 @@ def retry_command(ctx: click.Context, job: str | None, dead: bool) -> None:
     again = [number for number in numbers if retry(Jobs(settings), number)]
     if job and not again:
         raise common.Failed(f"{job} is no job that has failed or is dead; `groundswell jobs list` shows them")
-    click.echo(f"{len(again)} jobs are tried again by `groundswell serve`")
+    click.echo(f"tried again by `groundswell serve`: {len(again)}")
 
 
 @jobs_command.command("cancel")

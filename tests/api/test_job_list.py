@@ -141,10 +141,10 @@ def test_the_command_lists_retries_and_cancels(settings: Settings, client_of: Ca
     assert "cancelled" in text
     assert "got 1 known period" in json.loads(run("list", "--state", "failed", "--json").output)[0]["reason"]
     assert json.loads(run("totals", "--json").output) == {"accepted": 2, "answered": 2, "pending": 0, "dead": 0}
-    assert "1 jobs are tried again" in run("retry", bad).output
+    assert run("retry", bad).output.endswith(": 1\n")
     assert run("retry", "no-such-job").exit_code == 1
     assert run("retry").exit_code == 2
-    assert "0 jobs" in run("retry", "--dead").output
+    assert run("retry", "--dead").output.endswith(": 0\n")
 
 
 def reaper_of(settings: Settings, name: str) -> Reaper:
