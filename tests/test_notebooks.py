@@ -27,7 +27,10 @@ def run(notebook: Path, monkeypatch: pytest.MonkeyPatch, scratch: Path) -> nbfor
     return client.execute()
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+RUN = [pytest.param(path, marks=pytest.mark.heavy) if path.stem == "client" else path for path in NOTEBOOKS]
+
+
+@pytest.mark.parametrize("notebook", RUN, ids=lambda path: path.stem)
 def test_notebook_runs_without_warnings(notebook, monkeypatch, tmp_path):
     done = run(notebook, monkeypatch, tmp_path)
     outputs = [output for cell in done.cells if cell.cell_type == "code" for output in cell.outputs]

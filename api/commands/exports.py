@@ -96,17 +96,8 @@ def _entries(
         return _made(settings, ledger, names, horizon, engine)
     newest = {name: last_of_category(settings, name) for name in names}
     for name in [name for name, entry in newest.items() if entry is None]:
-        common.note(f"note: {name} has no issued forecast; --horizon makes one")
-    return [entry for name, entry in newest.items() if entry is not None and _is_exported(name, entry)]
-
-
-def _is_exported(name: str, entry: Issued) -> bool:
-    """Whether a forecast is of the sales in the store; others bear the name of a category too."""
-    if json.loads(entry.answer)["data_version"] is not None:
-        return True
-    common.note(f"note: {name} left out: its newest forecast, {entry.receipt}, is of a history that came with the "
-                "request; --horizon makes another, --receipt exports this one")  # fmt: skip
-    return False
+        common.note(f"note: {name} has no issued forecast of the sales in the store; --horizon makes one")
+    return [entry for entry in newest.values() if entry is not None]
 
 
 def _made(settings: Settings, ledger: Any, names: Sequence[str], horizon: int, engine: str) -> list[Issued]:

@@ -16,6 +16,9 @@ from api.settings import Settings
 MOMENT = dt.datetime(2026, 11, 23, 9)
 
 
+REQUEST = b'{"data_version": 1, "as_of": null}'  # of the store
+
+
 def answer_of(receipt: str, category: str | None, periods: list[dict[str, Any]], **members: Any) -> dict[str, Any]:
     """A forecast as REST gives it."""
     return {
@@ -84,7 +87,7 @@ def issue(
     moment = MOMENT + dt.timedelta(minutes=number)
     receipt = receipt_at(moment, number)
     answer = orjson.dumps(answer_of(receipt, category, periods, **members))
-    Ledger(Settings(home=home)).append(Issued(receipt, category, answer, b"{}", run=run, issued=moment))
+    Ledger(Settings(home=home)).append(Issued(receipt, category, answer, REQUEST, run=run, issued=moment))
     return receipt
 
 

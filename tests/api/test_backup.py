@@ -95,6 +95,7 @@ def has_kept(ledger: Ledger, number: int) -> bool:
     return found is not None and found.answer == entry(number).answer
 
 
+@pytest.mark.heavy
 def test_a_backup_under_writes_has_all_that_was_acknowledged_before(home: Path, tmp_path: Path) -> None:
     settings, stop = Settings(home=home), threading.Event()
     ledger, jobs = Ledger(settings), Jobs(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import threading
 import uuid
 from pathlib import Path
@@ -15,12 +16,14 @@ import sqlalchemy as sa
 from api.database import ROWS_FILE, engine_at, engine_of, issued, job, reading, rows_engine_of, writing
 from api.fold import TOGETHER, catch_up, fold_some, fold_until, follow_jobs
 from api.fold_rows import id_of, span
+from api.issued import BUSINESS_CENTRAL
 from api.ledger import Issued, Ledger
 from api.odata.model import SETS
 from api.odata.tables import TABLES
+from api.receipts import receipt_at
 from api.settings import Settings
 from api.snapshots import Snapshots
-from tests.api.odata_rows import MOMENT, fold_all, issue, period_of, signal_of
+from tests.api.odata_rows import MOMENT, REQUEST, answer_of, fold_all, issue, period_of, signal_of
 from tests.api.stores import fill, last_week
 
 WEEKS = ["2026-11-29", "2026-12-06"]
@@ -109,6 +112,21 @@ def test_only_the_newest_forecast_of_a_category_is_the_latest(tmp_path: Path) ->
     issue(tmp_path, 8, None, [period_of(WEEKS[0])])
     fold_all(tmp_path)
     assert {row["Receipt"] for row in rows(tmp_path, "Forecasts") if row["IsLatest"]} == {newest, other}
+
+
+def test_a_history_that_came_along_is_never_the_latest_of_a_category(tmp_path: Path) -> None:
+    mine = issue(tmp_path, 1, "Boots", [period_of(WEEKS[0])])
+    receipt = receipt_at(MOMENT + dt.timedelta(minutes=2), 2)
+    answer = json.dumps(answer_of(receipt, "Boots", [period_of(WEEKS[0])])).encode()
+    ledger = Ledger(Settings(home=tmp_path))
+    ledger.append(Issued(receipt, "Boots", answer, b'{"data_version": null, "as_of": null}', issued=MOMENT))
+    sent = receipt_at(MOMENT + dt.timedelta(minutes=3), 3)
+    answer = json.dumps(answer_of(sent, "Boots", [period_of(WEEKS[0])])).encode()
+    ledger.append(Issued(sent, "Boots", answer, REQUEST, face=BUSINESS_CENTRAL, issued=MOMENT))
+    fold_all(tmp_path)
+    assert {row["Receipt"]: row["IsLatest"] for row in rows(tmp_path, "Forecasts")} == {
+        mine: True, receipt: False, sent: False,
+    }  # fmt: skip
 
 
 def test_what_is_no_longer_the_latest_was_modified(tmp_path: Path) -> None:

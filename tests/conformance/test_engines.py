@@ -21,7 +21,10 @@ def _problem(n: int, horizon: int = 5) -> Problem:
     return Problem(ds, z, np.ones(n, dtype=bool), (52.1775,), regressors, horizon)
 
 
-@pytest.fixture(params=ENGINES)
+SLOW = [pytest.param(name, marks=pytest.mark.heavy) if name == "prophet" else name for name in ENGINES]
+
+
+@pytest.fixture(params=SLOW)
 def subject(request: pytest.FixtureRequest) -> Engine:
     return engine(request.param)[0]
 

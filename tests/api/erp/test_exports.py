@@ -146,7 +146,7 @@ def test_what_was_never_forecast_is_said(tmp_path: Path) -> None:
     assert "Boots has no issued forecast" in refused.stderr
 
 
-def test_a_forecast_of_an_inline_history_is_left_out(tmp_path: Path) -> None:
+def test_a_forecast_of_an_inline_history_takes_no_category_s_place(tmp_path: Path) -> None:
     home = filled(tmp_path, D365)
     settings = Settings(home=home)
     history = {"start": "2026-09-06", "frequency": "W-SUN", "values": [12, 15, 11, 14, 16]}
@@ -155,8 +155,13 @@ def test_a_forecast_of_an_inline_history_is_left_out(tmp_path: Path) -> None:
     issued = Forecaster(settings, Snapshots(home)).make(body)
     Ledger(settings).append(issued)
     result = run(home, "export", "d365", "--json")
-    assert {row["ItemNumber"] for row in json.loads(result.stdout)} == {"D0002"}
-    assert issued.receipt in result.stderr
+    rows = json.loads(result.stdout)
+    assert {row["ItemNumber"] for row in rows} == {"D0001", "D0002"}
+    assert {len([row for row in rows if row["ItemNumber"] == item]) for item in ("D0001", "D0002")} == {
+        3
+    }  # one has begun
+    receipt = json.loads(run(home, "export", "d365", "--json", "--receipt", issued.receipt).stdout)
+    assert len(receipt) == 30
 
 
 def test_a_horizon_beyond_the_limit_is_refused(tmp_path: Path) -> None:
