@@ -275,6 +275,7 @@ def _work(settings: Settings, report: Connection, listener: socket.socket, witho
     import uvicorn
 
     from api.app import create_app
+    from api.protocol import LimitedHttp
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -287,6 +288,7 @@ def _work(settings: Settings, report: Connection, listener: socket.socket, witho
         create_app(settings, _anonymous_hosts(settings, without_auth)),
         log_config=log_config(settings),
         access_log=False,  # it would write keys that stand in addresses; api/request_log.py writes what may be kept
+        http=LimitedHttp,
         ws="none",  # there are no websockets, and a refused one would be logged with its address
         server_header=False,
         proxy_headers=bool(settings.trusted_proxies),

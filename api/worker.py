@@ -215,11 +215,10 @@ def _cause(failure: Exception) -> Exception:
 
     It is closed when the process ends: what is under way then is no job's fault, and goes on after the next start.
     """
-    if isinstance(failure, dbos_error.DBOSMaxStepRetriesExceeded):
-        return failure.errors[-1]
-    if isinstance(failure, dbos_error.DBOSException):
-        raise failure
-    return failure
+    error = failure.errors[-1] if isinstance(failure, dbos_error.DBOSMaxStepRetriesExceeded) else failure
+    if isinstance(error, dbos_error.DBOSException):
+        raise error
+    return error
 
 
 @contextmanager

@@ -154,6 +154,32 @@ def test_a_job_that_was_accepted_before_a_kill_is_accepted_once(client: TestClie
         assert connection.scalar(sa.select(sa.func.count()).select_from(job)) == 1
 
 
+def test_a_forecast_that_became_a_job_before_a_kill_stays_that_job(client: TestClient, engine: sa.Engine) -> None:
+    turns = client.app.state.turns  # type: ignore[attr-defined]
+    turns._backlog = 100.0  # as if many were before it
+    first = post(client, "k")
+    turns._backlog = 0.0
+    assert first.status_code == 202
+    with writing(engine) as connection:
+        connection.execute(idempotency.update().values(status=None, alive=None))
+    again = post(client, "k")
+    assert (again.status_code, again.headers["location"]) == (202, first.headers["location"])
+    with reading(engine) as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(job)) == 1
+
+
+def test_a_run_is_accepted_once(client: TestClient, engine: sa.Engine) -> None:
+    def started() -> str:
+        answer = client.post("/v1/runs", json={"horizon": 2}, headers={"Idempotency-Key": "r"})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    first = started()
+    with writing(engine) as connection:
+        connection.execute(idempotency.update().values(status=None, alive=None))
+    assert started() == first
+
+
 def test_a_killed_request_holds_its_key_no_longer_than_its_lease(engine: sa.Engine) -> None:
     held = claim(engine, "me", "k", "f")
     assert not isinstance(held, Kept)

@@ -56,9 +56,9 @@ def working(settings: Settings, handler: Counting) -> Iterator[Jobs]:
         assert ready.wait(30)
         yield Jobs(settings)
     finally:
-        handler.going_on.set()
         stop.set()
         thread.join()
+        handler.going_on.set()
 
 
 @pytest.fixture
@@ -116,6 +116,22 @@ def test_a_job_that_is_cancelled_stays_so(settings: Settings) -> None:
         assert found is not None
         assert (found.state, found.result) == ("cancelled", None)
         assert not jobs.cancel(number)
+
+
+def test_what_is_under_way_when_the_process_ends_is_not_dead(settings: Settings) -> None:
+    handler = Counting()
+    settings = Settings(home=settings.home, shutdown_seconds=1)
+    with working(settings, handler) as jobs:
+        number = jobs.accept("count", b"wait")
+        while not handler.parts_done:
+            time.sleep(0.01)
+        time.sleep(0.3)  # it is in the part that waits, longer than the process gives it
+    found = jobs.status(number)
+    assert found is not None
+    assert found.state == "running"
+    time.sleep(1)
+    with working(settings, handler) as jobs:
+        assert ended(jobs, number).state == "succeeded"
 
 
 def test_a_name_gives_one_job(settings: Settings) -> None:

@@ -15,15 +15,19 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api import uploads as module
+from api.app import create_app
 from api.database import engine_of
 from api.handlers import HANDLERS
+from api.keys import create
 from api.models import UploadAnswer
+from api.security import SCOPES
 from api.settings import Settings
 from api.uploads import Upload, folder
 from signals.store import open_snapshot
-from tests.api.stores import fill, last_week
+from tests.api.stores import CATEGORIES, fill, last_week
 from tests.api.test_answers import finished
 from tests.api.test_forecasts import assert_problem
+from tests.api.workers import wait_for, working
 
 Worker = Callable[..., None]
 CSV, NDJSON, JSON, PARQUET = "text/csv", "application/x-ndjson", "application/json", "application/vnd.apache.parquet"
@@ -234,3 +238,40 @@ def test_a_store_that_has_categories_decides_their_rhythm(client: TestClient, tm
     problem = outcome(client, send(client, rows)).json()
     assert problem["type"].endswith("import-refused")
     assert "Boots" in problem["detail"]
+
+
+def test_of_two_uploads_the_one_that_was_accepted_later_counts(client: TestClient, tmp_path: Path) -> None:
+    """The first is large and is read longer; both are begun at once."""
+    large = pd.concat([SALES.assign(category=f"Other {i}") for i in range(400)] + [SALES], ignore_index=True)
+    first = send(client, encoded(large, CSV))
+    second = send(client, encoded(SALES.assign(quantity=SALES["quantity"] + 1), CSV))
+    with working(Settings(home=tmp_path)):
+        assert [outcome(client, one).status_code for one in (first, second)] == [200, 200]
+    stored = open_snapshot(tmp_path).sales("Scarves")
+    assert list(stored["quantity"]) == list(SALES["quantity"] + 1)
+
+
+def test_a_signal_that_serves_other_categories_is_not_written_by_who_may_not_see_them(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    fill(tmp_path, last_week())
+    _, all_of_them = create(settings, "all", SCOPES)
+    _, some = create(settings, "some", SCOPES, ["Boots"])
+    with TestClient(create_app(settings)) as client, working(settings):
+        shared = SIGNAL.assign(category=CATEGORIES[1])
+        sent = send(client, encoded(shared, CSV), address="/v1/signals", **{"X-API-Key": all_of_them})
+        assert sent.status_code == 202
+        stored = asked(client, sent, all_of_them)
+        assert stored.status_code == 200, stored.text
+        mine = send(client, encoded(SIGNAL.assign(category="Boots"), CSV), address="/v1/signals", **{"X-API-Key": some})
+        refused = asked(client, mine, some)
+        assert "it serves other categories" in refused.json()["detail"]
+        own = SIGNAL.assign(category="Boots", signal="footfall")
+        good = send(client, encoded(own, CSV), address="/v1/signals", **{"X-API-Key": some})
+        assert asked(client, good, some).status_code == 200
+
+
+def asked(client: TestClient, response: Any, key: str) -> Any:
+    """What became of an upload, asked for with a key."""
+    address = response.headers["location"]
+    wait_for(lambda: client.get(address, headers={"X-API-Key": key}).status_code != 202)
+    return client.get(address, headers={"X-API-Key": key})
