@@ -41,7 +41,7 @@ def run_spark(plan: Plan, numbers: Sequence[int], processes: int) -> Iterator[Pa
 def _cores(spark: SparkSession, processes: int) -> int:
     """How many tasks run at the same time; Spark Connect does not say."""
     try:
-        return max(1, spark.sparkContext.defaultParallelism)
+        return int(max(1, spark.sparkContext.defaultParallelism))
     except Exception:  # noqa: BLE001 - of a type that depends on the server
         return processes
 
