@@ -21,7 +21,6 @@ import sqlalchemy as sa
 
 from api.database import job, metadata, reading, writing
 from api.errors import Problem
-from api.jobs import ALIVE
 from api.making import body_of
 from api.settings import Settings
 from api.strict import parse_json
@@ -93,7 +92,7 @@ def _wait_for_turn(work: Work) -> None:
     """Uploads are handed over in the order in which they were accepted: of two for one period the later one counts."""
     earlier = sa.select(job.c.job).where(
         job.c.kind == "upload",
-        job.c.state.in_(ALIVE),
+        job.c.state == "running",  # they are begun in that order
         job.c.accepted < work.job.accepted,
         job.c.job.not_in(sa.select(upload.c.job)),
     )

@@ -150,7 +150,7 @@ def test_a_pause_outlasts_the_process(
 def test_it_is_given_up_after_a_while(
     client: TestClient, settings: Settings, receiver: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api.deliveries, "GIVE_UP", dt.timedelta(seconds=1))
+    monkeypatch.setattr(api.deliveries, "GIVE_UP", dt.timedelta(seconds=5))
     receiver.faults.next += [Answer(b"", 500)] * 50
     made = subscribe(client, receiver.url)
     with working(settings):
@@ -196,10 +196,10 @@ def test_a_run_that_fails_is_told_to_those_who_asked_for_it(
         number = run(client)
         delivered(client, failed["id"])
     event = Verifier(failed["secret"]).verify(receiver.asked[0].body, receiver.asked[0].headers)
-    assert (event["type"], event["data"]["status"], event["data"]["id"]) == ("run.failed", "failed", number)
+    assert (event["type"], event["data"]["status"], event["data"]["id"]) == ("run.failed", "dead", number)
     assert deliveries(client, completed["id"]) == []
     told = client.get(f"/v1/runs/{number}").json()
-    assert (told["status"], told["error"]["status"]) == ("failed", 500)
+    assert (told["status"], told["error"]["status"]) == ("dead", 500)
 
 
 @pytest.mark.heavy
