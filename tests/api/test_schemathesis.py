@@ -25,6 +25,7 @@ from schemathesis.transport.serialization import Binary
 from api.app import create_app
 from api.database import engine_of
 from api.keys import create
+from api.runs import ForecastRun, counts
 from api.security import SCOPES
 from api.settings import Settings
 from api.uploads import Upload
@@ -35,7 +36,12 @@ from tests.api.workers import wait_for, working
 CASES = 5_000
 EACH = 250  # generated for each operation with parameters, besides the examples and the systematic ones
 KEY = "X-API-Key"
-LATE = ("POST /v1/forecasts/bulk", "POST /v1/sales", "POST /v1/signals")  # refuse within the answer, or in the job
+LATE = (
+    "POST /v1/runs",
+    "POST /v1/forecasts/bulk",
+    "POST /v1/sales",
+    "POST /v1/signals",
+)  # refuse within the answer, or in the job
 # What a request that fits the document may still be told: it names nothing that there is, or asks what has no answer.
 SEMANTIC = ["2xx", "304", "404", "406", "409", "410", "422"]
 
@@ -123,16 +129,28 @@ def refused_later(app: FastAPI, answer: dict[str, Any]) -> bool:
     """Whether what is wrong is told in the answer to one item, or becomes the problem of the job that was accepted."""
     if "items" in answer:
         return any(item["status"] >= 400 for item in answer["items"])
-    job = app.state.jobs.status(answer["job"])
+    job, state = app.state.jobs.status(answer.get("job") or answer["id"]), app.state
+    work = Work(job, state.settings, engine_of(state.settings), state.ledger, state.jobs, state.forecaster)
+    if job.kind == "run":
+        return fails_as_a_run(work)
     if job.kind == "bulk":
         return any("problem" in item for item in orjson.loads(job.request)["items"])
-    settings = app.state.settings
     try:
-        state = app.state
-        Upload().part(Work(job, settings, engine_of(settings), state.ledger, state.jobs, state.forecaster), 0)
+        Upload().part(work, 0)
     except JobFailed:
         return True
     return False
+
+
+def fails_as_a_run(work: Work) -> bool:
+    """Whether a run tells what is wrong with one of its requests, or ends with it."""
+    run = ForecastRun()
+    try:
+        for number in range(run.parts(work)):
+            run.part(work, number)
+    except JobFailed:
+        return True
+    return counts(work.engine, work.job, work.settings).failed > 0
 
 
 @pytest.mark.heavy
