@@ -133,7 +133,7 @@ def test_workers_are_added_up(tmp_path: Path) -> None:
         for number in range(requests):  # a connection each: the kernel gives them to both workers
             body = {"category": "Boots", "horizon": 1 + number % 3}
             httpx.post(f"{address}/v1/forecasts", json=body, timeout=30).raise_for_status()
-        job = httpx.post(f"{address}/v1/forecast-runs", json={"horizon": 2}).headers["location"]
+        job = httpx.post(f"{address}/v1/runs", json={"horizon": 2}).headers["location"]
         wait_for(lambda: httpx.get(job).json()["status"] == "succeeded")
         found = [read(httpx.get(f"{address}/metrics").text) for _ in range(6)]
         process.terminate()
