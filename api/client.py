@@ -30,13 +30,13 @@ import orjson
 import stamina
 from pydantic import BaseModel
 
+from api.job_models import JobState
 from api.models import (
     BulkAnswer,
     BulkItem,
     Category,
     CategoryPage,
     ForecastAnswer,
-    JobState,
     LastForecast,
     SignalPage,
     StoredSignal,

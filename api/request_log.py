@@ -17,6 +17,7 @@ log = logging.getLogger("groundswell")
 LONGEST = 2000
 _REDACTOR = Redactor()
 _CREDENTIAL = re.compile(r"gs_live_\w+|eyJ[\w-]+\.[\w-]+\.[\w-]*")  # wherever they stand: a key of ours, a token
+_ALSO = frozenset({"code", "subscription-key"})  # as Azure's clients call a key
 _PLAIN = "/:@!$&'()*+,;=~"
 
 
@@ -72,7 +73,10 @@ def address_of(scope: Scope) -> str:
     """
     path = quote(_CREDENTIAL.sub(HIDDEN, scope["path"]), safe=_PLAIN)
     pairs = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-    shown = [(_CREDENTIAL.sub(HIDDEN, name), *_REDACTOR.mapping({name: value}).values()) for name, value in pairs]
+    shown = [
+        (_CREDENTIAL.sub(HIDDEN, name), HIDDEN if name.lower() in _ALSO else _REDACTOR.mapping({name: value})[name])
+        for name, value in pairs
+    ]
     query = urlencode([(name, _CREDENTIAL.sub(HIDDEN, value)) for name, value in shown], safe=_PLAIN.replace("&", ""))
     address = f"{path}?{query}" if query else path
     return address if len(address) <= LONGEST else address[: LONGEST - 1] + "…"

@@ -119,6 +119,7 @@ def serve(settings: Settings, *, without_auth: bool = False, only: Collection[st
     for name in ONE_THREAD:
         os.environ.setdefault(name, "1")
     configure(settings)
+    log.info("starting over the home %s", settings.home)
     if "api" in only:
         _check_certificate(settings)
         _check_host(settings, without_auth)

@@ -37,6 +37,7 @@ FORMS = (JSON, NDJSON, CSV, PARQUET)
 log = logging.getLogger("groundswell")
 
 ABANDONED_SECONDS = 3600.0
+MOST_ROWS = 5_000_000
 TURN_SECONDS = 120.0  # for those that were accepted earlier
 PATIENCE_SECONDS = 600.0  # for the ingest process
 _OPTION = re.compile(r"--((?:day|month)-first|[a-z][a-z-]*[a-z])")
@@ -148,7 +149,9 @@ def _prepared(work: Work) -> Prepared:
 
     asked, home = orjson.loads(work.job.request), work.settings.home
     table = read_upload(_file(work), asked["form"])
-    known = known_categories(home)
+    allowed, known = asked["categories"], known_categories(home)
+    if allowed is not None:  # a refusal names what is near, and how it is stored
+        known = {name: frequency for name, frequency in known.items() if name in allowed}
     if asked["kind"] == "sales":
         prepared = prepare_sales(table, known_categories=known, now=work.job.accepted, **asked["options"])
     else:
@@ -159,8 +162,8 @@ def _prepared(work: Work) -> Prepared:
             now=work.job.accepted,
             **asked["options"],
         )
-    _check_categories(prepared, asked["categories"])
-    _check_signals(prepared, asked["categories"], home)
+    _check_categories(prepared, allowed)
+    _check_signals(prepared, allowed, home)
     return prepared
 
 
@@ -192,9 +195,26 @@ def read_upload(file: Path, form: str) -> Table:
     raw = file.read_bytes()
     if (raw[:4] == b"PAR1") != (form == PARQUET) and form in (CSV, PARQUET):
         raise ImportRefused(f"the body is not {form}", remedy="Send the Content-Type that the body has")
+    if form == PARQUET:
+        _check_size(raw)
     if form in (CSV, PARQUET):
         return read_bytes(raw, "upload")
     return _from_rows(_lines(raw)) if form == NDJSON else _from_json(raw)
+
+
+def _check_size(raw: bytes) -> None:
+    """A small Parquet file may hold any number of equal rows: what it says of itself is looked at before it is read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from signals.refused import ImportRefused
+
+    try:
+        rows = pq.ParquetFile(pa.BufferReader(raw)).metadata.num_rows
+    except pa.ArrowInvalid:
+        return  # whoever reads it says what is wrong
+    if rows > MOST_ROWS:
+        raise ImportRefused(f"the file has {rows:,} rows", remedy=f"Send at most {MOST_ROWS:,} in one upload")
 
 
 def _lines(raw: bytes) -> list[Any]:

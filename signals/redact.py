@@ -9,7 +9,9 @@ from html import escape
 from urllib.parse import quote, quote_plus
 
 HIDDEN = "***"
-_NAMES = r"api_?key|app[_-]?token|access_?token|token|key|secret|password|signature|sig|authorization|(?:set-)?cookie"
+_NAMES = (
+    r"api[_-]?key|app[_-]?token|access_?token|token|key|secret|password|signature|sig|authorization|(?:set-)?cookie"
+)
 _NAMED = re.compile(rf"(?:x-)?(?:{_NAMES})", re.IGNORECASE)
 _IN_ADDRESS = re.compile(rf"((?:^|[?&])(?:{_NAMES})=)[^&\s]+", re.IGNORECASE)
 _LOGIN = re.compile(r"(https?://)[^/@\s]+@")

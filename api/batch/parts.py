@@ -16,7 +16,7 @@ from api.batch.plan import Files, Plan, Stored
 from api.batch.tables import CANDIDATES, SALES, SIGNALS
 from forecast.chunk import ChunkOptions, forecast_chunk
 from forecast.chunk_tables import Chunk, Outcome, tabulated
-from signals.store import Snapshot, UnknownCategory, open_snapshot
+from signals.store import Snapshot, open_snapshot
 
 PERIODS, SERIES = "periods", "series"
 
@@ -71,8 +71,6 @@ def _stored(snapshot: Snapshot, source: Stored, options: ChunkOptions, name: str
             engine=options.engine,
             levels=[int(level) for level in options.levels],
         )
-    except UnknownCategory as error:
-        return error
     except Exception as error:  # noqa: BLE001 - told in its row
         return error
 

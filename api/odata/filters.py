@@ -15,11 +15,10 @@ from odata_query.exceptions import ArgumentCountException, ODataException, Unkno
 from odata_query.grammar import ODataLexer, ODataParser
 from odata_query.sqlalchemy.core import AstToSqlAlchemyCoreVisitor
 from sly.lex import Token  # type: ignore[import-untyped]
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 
 from api.database import now
 from api.odata.model import EntitySet
+from api.odata.place import Place
 from api.odata.protocol import not_supported, wrong_option
 
 OPTION = "$filter"
@@ -49,7 +48,7 @@ FUNCTIONS: dict[str, tuple[tuple[tuple[str, ...], ...], str]] = {
 }
 
 
-def condition(text: str, entities: EntitySet, table: sa.Table) -> sa.ColumnElement[bool]:
+def condition(text: str, entities: EntitySet, table: sa.FromClause) -> sa.ColumnElement[bool]:
     """What `$filter` demands of the rows of a set. Raises ODataError 400, or 501 for what is not served."""
     try:
         tree = _parsed(text)
@@ -147,7 +146,7 @@ def _joined(node: ast.BoolOp) -> list[ast._Node]:
 class _Condition(AstToSqlAlchemyCoreVisitor):
     """Types are checked before SQL is made of a node, for databases differ in what they make of wrong ones."""
 
-    def __init__(self, entities: EntitySet, table: sa.Table) -> None:
+    def __init__(self, entities: EntitySet, table: sa.FromClause) -> None:
         super().__init__(table)  # type: ignore[arg-type]
         self._entities = entities
         self._exact = False  # within `not` or a comparison, where it matters that false is not null
@@ -355,7 +354,7 @@ class _Condition(AstToSqlAlchemyCoreVisitor):
         return self._place(first, second) - 1
 
     def _place(self, whole: ast._Node, part: ast._Node) -> Any:
-        return _Place(self.visit(whole), self.visit(part))
+        return Place(self.visit(whole), self.visit(part))
 
     def func_concat(self, *args: ast._Node) -> Any:
         """One text after the other."""
@@ -379,24 +378,6 @@ class _Condition(AstToSqlAlchemyCoreVisitor):
     def func_now(self) -> Any:
         """This moment."""
         return sa.literal(now())
-
-
-class _Place(FunctionElement[int]):
-    """The place of a text within another, 1 first; 0: nowhere."""
-
-    inherit_cache = True
-    name = "place"
-    type = sa.Integer()
-
-
-@compiles(_Place)
-def _postgresql_place(element: _Place, compiler: Any, **options: Any) -> str:
-    return f"strpos({compiler.process(element.clauses, **options)})"
-
-
-@compiles(_Place, "sqlite")
-def _sqlite_place(element: _Place, compiler: Any, **options: Any) -> str:
-    return f"instr({compiler.process(element.clauses, **options)})"
 
 
 def _full(node: ast.Identifier) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -18,7 +18,7 @@ from api.odata.filters import condition
 from api.odata.model import KEY, NAMESPACE, EntitySet
 from api.odata.protocol import PAGE, Format
 from api.odata.query import Expansion, Query, Token
-from api.odata.tables import NUMBER, TABLES
+from api.odata.tables import NUMBER
 
 MODIFIED = "ModifiedAt"
 TOGETHER = 100  # entities whose expansions are read by one query
@@ -42,28 +42,32 @@ class Page:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads for one request. `visible` gives what a caller may see of a table; `root` is the service's address."""
+    """Reads for one request. `root` is the service's address.
+
+    `tables` are those of the sets as the caller sees them; `visible` gives which of their rows it may see.
+    """
 
     connection: sa.Connection
+    tables: Mapping[str, sa.FromClause]
     visible: Callable[[EntitySet], Where]
     root: str
     format: Format
 
     def where(self, query: Query, *others: Where) -> Where:
         """All that is demanded of the rows of a query."""
-        table = TABLES[query.entities.name]
+        table = self.tables[query.entities.name]
         wanted = [condition(query.filter, query.entities, table)] if query.filter is not None else []
         return sa.and_(self.visible(query.entities), *others, *wanted)
 
     def count(self, query: Query, *others: Where) -> int:
         """How many rows there are, whatever $top and $skip say."""
-        table = TABLES[query.entities.name]
+        table = self.tables[query.entities.name]
         rows = sa.select(sa.func.count()).select_from(table).where(self.where(query, *others))
         return int(self.connection.execute(rows).scalar_one())
 
     def row(self, entities: EntitySet, *where: Where) -> sa.RowMapping | None:
         """The one row of a set for which that holds."""
-        found = sa.select(TABLES[entities.name]).where(self.visible(entities), *where)
+        found = sa.select(self.tables[entities.name]).where(self.visible(entities), *where)
         return self.connection.execute(found).mappings().first()
 
     def one(self, query: Query, row: sa.RowMapping) -> dict[str, Any]:
@@ -97,7 +101,7 @@ class Reader:
         return Page(values, counted, Token(query.print, places, last[read.place[NUMBER]], size, counted), left)
 
     def _select(self, query: Query, read: _Columns, most: int, others: tuple[Where, ...]) -> sa.Select[Any]:
-        table = TABLES[query.entities.name]
+        table = self.tables[query.entities.name]
         after = [_after(table, query, query.token)] if query.token else []
         found = sa.select(*(table.c[name] for name in read.names)).where(self.where(query, *others, *after))
         return found.order_by(*_order(table, query)).offset(query.skip or None).limit(most + 1)
@@ -182,7 +186,7 @@ class _Expanded:
 
     def _select(self, target: _Columns, wanted: list[Any]) -> sa.Select[Any]:
         asked, way = self._expansion.query, self._expansion.way
-        table = TABLES[way.target]
+        table = self._reader.tables[way.target]
         remote = table.c[way.remote]
         columns = [remote.label("joined"), *(table.c[name] for name in target.names)]
         rows = sa.select(*columns).where(self._reader.where(asked, remote.in_(wanted)))
@@ -224,7 +228,7 @@ def query_string(options: dict[str, str]) -> str:
     return urlencode(options, quote_via=quote, safe="$'(),:;*")
 
 
-def _order(table: sa.Table, query: Query) -> list[sa.UnaryExpression[Any]]:
+def _order(table: sa.FromClause, query: Query) -> list[sa.UnaryExpression[Any]]:
     """Null is below everything, as OData has it; what is equal keeps the order of the rows."""
     terms = []
     for one, descends in query.orderby:
@@ -236,7 +240,7 @@ def _order(table: sa.Table, query: Query) -> list[sa.UnaryExpression[Any]]:
     return [*terms, table.c[NUMBER].asc()]
 
 
-def _after(table: sa.Table, query: Query, token: Token) -> Where:
+def _after(table: sa.FromClause, query: Query, token: Token) -> Where:
     """That a row comes after the one that a token names."""
     choices: list[Where] = []
     same: list[Where] = []
@@ -247,7 +251,7 @@ def _after(table: sa.Table, query: Query, token: Token) -> Where:
     return sa.or_(*choices, sa.and_(*same, table.c[NUMBER] > token.number))
 
 
-def _beyond(column: sa.Column[Any], value: Any, descends: bool) -> Where:
+def _beyond(column: sa.ColumnElement[Any], value: Any, descends: bool) -> Where:
     if value is None:
         return sa.false() if descends else column.is_not(None)
     bound = sa.literal(value, column.type)

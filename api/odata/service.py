@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,7 @@ from starlette.datastructures import Headers
 from api.database import reading
 from api.odata import csdl
 from api.odata.filters import GUID
-from api.odata.model import ACCURACY, KEY, RUNS, SETS, EntitySet
+from api.odata.model import ACCURACY, CATEGORIES, KEY, RUNS, SETS, EntitySet
 from api.odata.protocol import (
     PAGE,
     Format,
@@ -81,7 +81,9 @@ def answer(asked: Asked) -> Reply:
         case ["$batch"]:
             raise ODataError(501, "NotImplemented", "$batch is not supported: send each request by itself")
     with reading(asked.engine) as connection:
-        return _Resource(asked, Reader(connection, _visible(asked.caller), asked.root, asked.format)).answer()
+        tables = _tables(asked.caller)
+        reader = Reader(connection, tables, _visible(asked.caller, tables), asked.root, asked.format)
+        return _Resource(asked, reader).answer()
 
 
 def is_first_page(asked: Asked) -> bool:
@@ -105,7 +107,17 @@ def _has(headers: Headers, version: str) -> bool:
     return "*" in held or version.removeprefix("W/") in [one.removeprefix("W/") for one in held]
 
 
-def _visible(caller: Caller) -> Callable[[EntitySet], Where]:
+def _tables(caller: Caller) -> Mapping[str, sa.FromClause]:
+    """The tables of the sets; without the names of parents that a caller may not see."""
+    if caller.categories is None:
+        return TABLES
+    table = TABLES[CATEGORIES.name]
+    parent = sa.case((table.c.Parent.in_(sorted(caller.categories)), table.c.Parent)).label("Parent")
+    seen = sa.select(*(parent if column.name == "Parent" else column for column in table.c)).subquery()
+    return {**TABLES, CATEGORIES.name: seen}
+
+
+def _visible(caller: Caller, tables: Mapping[str, sa.FromClause]) -> Callable[[EntitySet], Where]:
     """The rows that a caller may see: those of its categories, and the runs that made some of them."""
 
     def visible(entities: EntitySet) -> Where:
@@ -113,9 +125,9 @@ def _visible(caller: Caller) -> Callable[[EntitySet], Where]:
             return sa.true()
         theirs = sorted(caller.categories)
         if entities is not RUNS:
-            return TABLES[entities.name].c.Category.in_(theirs)
-        made = TABLES[ACCURACY.name]
-        same = made.c.RunId == TABLES[RUNS.name].c[KEY]
+            return tables[entities.name].c.Category.in_(theirs)
+        made = tables[ACCURACY.name]
+        same = made.c.RunId == tables[RUNS.name].c[KEY]
         return sa.exists().where(same, made.c.Category.in_(theirs))
 
     return visible
@@ -158,7 +170,7 @@ class _Resource:
             return
         if self._single:
             raise _not_found("a single entity takes no key")
-        self._where = (*self._where, TABLES[self._entities.name].c[KEY] == _guid(key))
+        self._where = (*self._where, self._reader.tables[self._entities.name].c[KEY] == _guid(key))
         self._single = True
 
     def _follow(self, name: str) -> None:
@@ -167,7 +179,7 @@ class _Resource:
             raise _not_found(f"{self._entities.type} has no property {name!r}")
         row = self._row()
         self._entities, self._single = SETS[way.target], not way.many
-        self._where = (TABLES[way.target].c[way.remote] == row[way.local],)
+        self._where = (self._reader.tables[way.target].c[way.remote] == row[way.local],)
 
     def _row(self) -> sa.RowMapping:
         row = self._reader.row(self._entities, *self._where)

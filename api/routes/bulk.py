@@ -14,9 +14,10 @@ from api.bulk import CHUNK, Item, job_request, joined, read_items, told
 from api.errors import Problem, known_problem
 from api.forecasting import Forecaster
 from api.idempotency import Claim, claim_of
+from api.job_models import JobState
 from api.ledger import Ledger
 from api.making import body_of
-from api.models import BulkAnswer, ForecastRequest, JobState
+from api.models import BulkAnswer, ForecastRequest
 from api.prefer import preference_of
 from api.routes import AppSettings, jobs_of, ledger_of, statuses
 from api.routes.forecasts import LOCATION

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from http import HTTPStatus
 from typing import Annotated
 
 import orjson
@@ -11,10 +12,10 @@ from fastapi import APIRouter, Query, Request, Response
 from api.errors import MEDIA_TYPE, Problem
 from api.inbox import Inbox
 from api.job_list import listed, retry, totals
+from api.job_models import JobPage, JobState, JobTotals, ListedJob
 from api.jobs import SINGLE, Job, Jobs, State
 from api.ledger import Ledger
 from api.making import receipt_of_job
-from api.models import JobPage, JobState, JobTotals, ListedJob
 from api.routes import AppJobs, AppLedger, AppSettings, Limit, Offset, base_url, page_of, statuses
 from api.security import Caller, needs
 from api.strict import StrictRoute
@@ -85,8 +86,9 @@ def get_job(
     if found.state == "succeeded":
         return Response(_result(found, ledger), media_type=found.media_type)
     if found.state in ("failed", "dead"):
-        where = {"instance": request.url.path, "request_id": request.scope["state"].get("request_id")}
         status = 422 if found.state == "failed" else 500
+        where = {"status": status, "title": HTTPStatus(status).phrase, "instance": request.url.path}
+        where["request_id"] = request.scope["state"].get("request_id")
         return Response(orjson.dumps(orjson.loads(found.error or b"{}") | where), status, media_type=MEDIA_TYPE)
     if found.state == "cancelled":
         raise Problem(410, "job-cancelled", f"job {job} was cancelled")

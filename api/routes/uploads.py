@@ -13,8 +13,8 @@ from pydantic import BeforeValidator, Field
 from api.database import engine_of
 from api.errors import Problem
 from api.idempotency import claim_of
+from api.job_models import JobState
 from api.jobs import UPLOADS
-from api.models import JobState
 from api.models import Request as Taken
 from api.routes import jobs_of, settings_of, statuses
 from api.routes.forecasts import LOCATION

@@ -13,16 +13,18 @@ import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
+from api.database import rows_engine_of, writing
 from api.odata.model import SETS
+from api.odata.tables import TABLES
 from api.routes import odata as route
 from api.security import Caller
+from api.settings import Settings
 from tests.api.odata_rows import fold_all, issue, period_of, signal_of
-from tests.api.stores import fill, last_week
+from tests.api.stores import CATEGORIES, fill, last_week
 
 ROOT = "/odata/v4"
 EDM = "{http://docs.oasis-open.org/odata/ns/edm}"
 NOBODY = "9f8c2f0e-3d1b-4a43-8c0e-2f6f0e5f7c11"
-CATEGORIES = ("Boots", "Hats/Caps & more")
 
 
 @pytest.fixture(scope="module")
@@ -442,6 +444,33 @@ def test_a_caller_sees_its_categories_alone(client: TestClient, monkeypatch: pyt
         refused(client, f"{name}({hidden})", 404)
     for row in ask(client, "Signals?$expand=Forecasts")["value"]:
         assert {one["Category"] for one in row["Forecasts"]} == {"Boots"}
+
+
+@pytest.fixture
+def parents(client: TestClient, filled: Path) -> Iterator[None]:
+    """Every category below the second one."""
+    ask(client, "Categories")
+    database, table = rows_engine_of(Settings(home=filled)), TABLES["Categories"]
+    with writing(database) as connection:
+        connection.execute(table.update().values(Parent=CATEGORIES[1]))
+    yield
+    with writing(database) as connection:
+        connection.execute(table.update().values(Parent=None))
+
+
+@pytest.mark.usefixtures("parents")
+def test_the_name_of_a_parent_that_a_caller_may_not_see_is_not_told(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = f"Parent eq '{CATEGORIES[1].replace('&', '%26')}'"
+    assert {row["Parent"] for row in ask(client, "Categories")["value"]} == {CATEGORIES[1]}
+    assert ask(client, f"Categories/$count?$filter={wanted}") > 1
+    _as(monkeypatch, Caller("k", frozenset({"forecast:read"}), frozenset({CATEGORIES[0]})))
+    (row,) = ask(client, "Categories?$orderby=Parent")["value"]
+    assert (row["Category"], row["Parent"]) == (CATEGORIES[0], None)
+    assert ask(client, f"Categories({row['Id']})")["Parent"] is None
+    for option in (wanted, "startswith(Parent,'H')"):
+        assert ask(client, f"Categories/$count?$filter={option}") == 0
 
 
 def test_a_caller_without_the_scope_or_without_a_key(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,3 +71,15 @@ def test_requests_of_one_connection_are_counted_one_by_one(port: int) -> None:
         for _ in range(5):
             connection.sendall(one)
             assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+
+
+def test_a_head_that_comes_too_slowly_is_cut_off(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.protocol.SECONDS", 0.3)
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n")
+        assert connection.recv(65_536) == b"", "closed, and not waited for"
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        for _ in range(2):
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+            time.sleep(0.5)  # an idle connection is not a slow head

@@ -75,6 +75,11 @@ TOKEN = Issuer().token()
         ("/v1/x", f"api_key={TEXT}&limit=1", "/v1/x?api_key=***&limit=1"),
         ("/v1/x", "API_KEY=hunter2", "/v1/x?API_KEY=***"),
         ("/v1/x", "api%5Fkey=hunter2", "/v1/x?api_key=***"),
+        (
+            "/v1/x",
+            "code=hunter2&x-api-key=hunter2&Subscription-Key=hunter2",
+            "/v1/x?code=***&x-api-key=***&Subscription-Key=***",
+        ),
         ("/v1/x", "key=hunter2&sig=hunter2&token=hunter2&access_token=hunter2", None),
         ("/v1/x", f"q={TEXT}&r=a{TEXT}b", None),
         ("/v1/x", f"q=gs%5Flive_{TEXT[8:]}", None),

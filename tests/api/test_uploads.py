@@ -270,6 +270,32 @@ def test_a_signal_that_serves_other_categories_is_not_written_by_who_may_not_see
         assert asked(client, good, some).status_code == 200
 
 
+def test_a_refusal_names_no_category_that_a_key_may_not_see(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    fill(tmp_path, last_week())
+    _, some = create(settings, "some", SCOPES, ["Boots"])
+    with TestClient(create_app(settings)) as client, working(settings):
+        near = SIGNAL.assign(category=CATEGORIES[1][:-1])
+        told = asked(client, send(client, encoded(near, CSV), address="/v1/signals", **{"X-API-Key": some}), some)
+        monthly = SALES.assign(category=CATEGORIES[1])
+        other = asked(client, send(client, encoded(monthly, CSV), "text/csv", "/v1/sales?frequency=D",
+                                   **{"X-API-Key": some}), some)  # fmt: skip
+    assert (told.status_code, told.json()["status"]) == (422, 422)
+    assert CATEGORIES[1] not in told.json()["detail"]
+    assert "W-SUN" not in other.json()["detail"]
+
+
+def test_a_file_of_too_many_rows_is_refused_before_it_is_read(
+    client: TestClient, tmp_path: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_ROWS", 11)
+    worker(tmp_path)
+    answer = outcome(client, send(client, encoded(SALES, PARQUET), PARQUET))
+    assert answer.status_code == 422
+    assert "12 rows" in answer.json()["detail"]
+    assert "at most 11" in answer.json()["detail"]
+
+
 def asked(client: TestClient, response: Any, key: str) -> Any:
     """What became of an upload, asked for with a key."""
     address = response.headers["location"]
