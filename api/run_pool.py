@@ -43,11 +43,6 @@ def shared(settings: Settings, run: str) -> tuple[ProcessPoolExecutor, int]:
         return _pool, processes
 
 
-def is_used() -> bool:
-    """Whether there are processes."""
-    return _pool is not None
-
-
 def leave(run: str) -> None:
     """A run is over: when it was the last, its processes give their memory back."""
     with _lock:

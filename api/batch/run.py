@@ -17,7 +17,6 @@ from api.batch.parts import Part, done_parts, tidy
 from api.batch.plan import MANIFEST, STAGE, Plan
 
 On = Literal["pool", "spark"]
-ON: tuple[On, ...] = ("pool", "spark")
 
 
 @dataclass

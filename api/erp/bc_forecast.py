@@ -17,6 +17,7 @@ import orjson
 import pandas as pd
 
 from api.erp.bc_calendar import Buckets
+from api.issued import BUSINESS_CENTRAL
 from api.ledger import Issued
 from api.metrics import forecast_made
 from api.models import FIRST, LAST
@@ -31,7 +32,7 @@ from signals.store import CategoryRecord, Snapshot, StoreDamaged, StoreEmpty
 
 log = logging.getLogger("groundswell")
 
-FACE = "business-central"
+FACE = BUSINESS_CENTRAL
 ENGINE = "fast"
 USUAL_LEVELS = (80.0, 95.0)  # for those who read the ledger
 
