@@ -111,7 +111,7 @@ def database_url(settings: Settings) -> str:
 
 
 @lru_cache(maxsize=8)
-def engine_at(url: str, tables: sa.MetaData = metadata) -> sa.Engine:
+def engine_at(url: str, *tables: sa.MetaData) -> sa.Engine:
     """The pool of connections of this process, with the tables made."""
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
@@ -119,19 +119,23 @@ def engine_at(url: str, tables: sa.MetaData = metadata) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
-    tables.create_all(engine)
+    for each in tables:
+        each.create_all(engine)
     return engine
 
 
 def engine_of(settings: Settings) -> sa.Engine:
     """The engine for the operational database of these settings."""
-    return engine_at(database_url(settings))
+    if settings.database_url:  # one pool for all tables: connections to a server are dear
+        return engine_at(settings.database_url, metadata, rows_metadata)
+    return engine_at(database_url(settings), metadata)
 
 
 def rows_engine_of(settings: Settings) -> sa.Engine:
     """The engine for the rows that OData reads."""
-    url = settings.database_url or f"sqlite:///{(settings.home / ROWS_FILE).absolute()}"
-    return engine_at(url, rows_metadata)
+    if settings.database_url:
+        return engine_of(settings)
+    return engine_at(f"sqlite:///{(settings.home / ROWS_FILE).absolute()}", rows_metadata)
 
 
 @contextmanager

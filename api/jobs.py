@@ -223,17 +223,11 @@ class Jobs:
         else:
             self.enqueue(connection, WORKFLOW, QUEUES.get(kind, QUEUE), number, number=workflow)
 
-    def close(self) -> None:
-        """Let go of the connections that were opened."""
-        if self._client is not None:
-            self._client.destroy()
-            self._client = None
-
     def _dbos(self) -> DBOSClient:
         if self._client is None:
-            url = str(self._engine.url.render_as_string(hide_password=False))
-            DBOS.migrate(url)  # the worker may not have come to it yet
-            self._client = DBOSClient(system_database_url=url, application_name=APPLICATION, lazy=True)
+            # The worker may not have come to it yet.
+            DBOS.migrate(self._engine.url.render_as_string(hide_password=False))
+            self._client = DBOSClient(system_database_engine=self._engine, application_name=APPLICATION, lazy=True)
         return self._client
 
 

@@ -6,7 +6,6 @@ import datetime as dt
 import logging
 import shutil
 import threading
-from contextlib import closing
 from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
@@ -68,8 +67,7 @@ def tidy(settings: Settings, stop: threading.Event | None = None) -> Tidied:
     forecasts = 0
     if settings.keep_receipts_days:
         forecasts = _forget_forecasts(settings, moment - dt.timedelta(days=settings.keep_receipts_days), stop)
-    with closing(Jobs(settings)) as jobs:
-        workflows = jobs.forget_workflows(jobs_before, stop)
+    workflows = Jobs(settings).forget_workflows(jobs_before, stop)
     return Tidied(
         jobs=_forget_jobs(settings, jobs_before, stop),
         forecasts=forecasts,

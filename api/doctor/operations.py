@@ -174,8 +174,7 @@ def check_jobs(patient: Patient) -> None:
     if not _is_readable(patient):
         return
     rows = _alive(patient)
-    with closing(Jobs(patient.settings)) as jobs:
-        lost = _check_stranded(patient, jobs, [row.job for row in rows]) if rows else 0
+    lost = _check_stranded(patient, Jobs(patient.settings), [row.job for row in rows]) if rows else 0
     own = [row for row in rows if row.kind != webhooks.KIND]  # deliveries wait for hours between two tries
     old = [row.job for row in own if row.started is None and row.accepted < now() - PATIENCE]
     if old:
