@@ -12,11 +12,10 @@ import sqlalchemy as sa
 
 from api.database import engine_of, job, now, writing
 from api.errors import problem_body
-from api.forecasting import Forecaster
 from api.inbox import Inbox
 from api.jobs import ALIVE, Job, Jobs
 from api.ledger import Issued, Ledger
-from api.making import made_for, receipt_of_job
+from api.making import MadeFor, receipt_of_job
 from api.models import ForecastRequest
 from api.settings import Settings
 from api.tables import JSON
@@ -39,8 +38,8 @@ class Outcome:
 class Asked:
     """Each step may run twice where the process was killed: what is in the ledger by then is not made again."""
 
-    def __init__(self, settings: Settings, jobs: Jobs, ledger: Ledger, forecaster: Forecaster) -> None:
-        self._settings, self._ledger, self._forecaster = settings, ledger, forecaster
+    def __init__(self, settings: Settings, jobs: Jobs, ledger: Ledger, made_for: MadeFor) -> None:
+        self._settings, self._ledger, self._made_for = settings, ledger, made_for
         self._inbox = Inbox(settings, jobs)
 
     def make(self, chunk: str) -> None:
@@ -63,7 +62,7 @@ class Asked:
             return Outcome(one, "succeeded")
         body = ForecastRequest.model_validate(orjson.loads(one.request))
         try:
-            issued = made_for(self._forecaster, one, body, 0)
+            issued = self._made_for(one, body, 0)
         except Exception as error:
             log.exception("job %s is dead", one.job)
             return Outcome(one, "dead", error=unforeseen(error))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -27,6 +28,8 @@ log = logging.getLogger("groundswell")
 
 TOGETHER = 64  # forecasts in one transaction; as large a backlog a read works off by itself
 PAUSE_SECONDS = 0.5
+BUSY = 2.0  # seconds that pass for a second of work where others have the cores
+GIVE_WAY = 4.0  # times as long as it took it waits then: those who want an answer come first
 _CATEGORY_ROW, _RUN_ROW = TABLES[CATEGORIES.name], TABLES[RUNS.name]
 _VERSION = "categories"  # in fold_state: the data version that category_row shows
 _BEGUN = "begun"  # in fold_state: these tables are filled from a ledger whose marks are theirs
@@ -36,6 +39,7 @@ def fold_until(settings: Settings, stop: threading.Event) -> None:
     """Fold what is issued until `stop`; an error is logged, and tried again."""
     snapshots = Snapshots(settings.home)
     while not stop.is_set():
+        began, worked = time.monotonic(), time.thread_time()
         try:
             begin(settings)
             follow_store(settings, snapshots)
@@ -45,7 +49,14 @@ def fold_until(settings: Settings, stop: threading.Event) -> None:
             log.exception("issued forecasts were not folded for OData; it is tried again")
             stop.wait(10 * PAUSE_SECONDS)
             continue
-        stop.wait(PAUSE_SECONDS if folded < TOGETHER else 0)
+        stop.wait(_pause(folded, time.monotonic() - began, time.thread_time() - worked))
+
+
+def _pause(folded: int, took: float, worked: float) -> float:
+    """Seconds until it looks again: none while there is more, unless the cores are wanted by others."""
+    if folded < TOGETHER:
+        return PAUSE_SECONDS
+    return GIVE_WAY * took if took > BUSY * worked else 0.0
 
 
 def begin(settings: Settings) -> None:

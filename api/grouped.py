@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
@@ -15,11 +16,12 @@ MOST = 500  # in one transaction
 class Grouped(Generic[T]):
     """Hands what comes in to `commit`, all that waits together; a thread of its own begins with the first.
 
-    `commit` returns when everything is safe on disk; what it raises is raised by each future of its group.
+    `commit` returns when everything is safe on disk; what it raises is raised by each future of its group. After one
+    it lets `pause` seconds pass before the next: where much comes, a transaction then serves more.
     """
 
-    def __init__(self, name: str, commit: Callable[[list[T]], None], most: int = MOST) -> None:
-        self._name, self._commit, self._most = name, commit, most
+    def __init__(self, name: str, commit: Callable[[list[T]], None], most: int = MOST, pause: float = 0.0) -> None:
+        self._name, self._commit, self._most, self._pause = name, commit, most, pause
         self._waiting: queue.SimpleQueue[tuple[T, Future[None]]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._writer: threading.Thread | None = None
@@ -35,8 +37,11 @@ class Grouped(Generic[T]):
         return kept
 
     def _write(self) -> None:
+        free = 0.0
         while True:
             group = [self._waiting.get()]
+            if (left := free - time.monotonic()) > 0:
+                time.sleep(left)
             while len(group) < self._most and not self._waiting.empty():
                 group.append(self._waiting.get())
             try:
@@ -47,3 +52,4 @@ class Grouped(Generic[T]):
             else:
                 for _, kept in group:
                     kept.set_result(None)
+            free = time.monotonic() + self._pause

@@ -18,6 +18,7 @@ from api.jobs import ALIVE, ASKED, FORECASTS, SINGLE, Job, Jobs, as_values, coun
 from api.settings import Settings
 
 COUNTED_SECONDS = 1.0
+PAUSE_SECONDS = 0.03  # who is put off waits for seconds anyway, and a transaction costs as much as 20 requests
 CHUNK = 64  # most of one workflow: another worker can take the next
 
 
@@ -26,7 +27,7 @@ class Inbox:
 
     def __init__(self, settings: Settings, jobs: Jobs) -> None:
         self._settings, self._jobs = settings, jobs
-        self._grouped: Grouped[Job] = Grouped("inbox", self._commit, CHUNK)
+        self._grouped: Grouped[Job] = Grouped("inbox", self._commit, CHUNK, PAUSE_SECONDS)
         self._pending, self._counted = 0, -COUNTED_SECONDS
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from api.errors import Problem, known_problem, problem_body
@@ -15,17 +16,19 @@ from api.receipts import receipt_at
 if TYPE_CHECKING:
     from api.worker import Work
 
+MadeFor = Callable[[Job, ForecastRequest, int], Issued | bytes]
+
 
 def made(work: Work, body: ForecastRequest, number: int) -> Issued | bytes:
     """The forecast number `number` of a job, or the problem detail that says why there is none.
 
     Made again after a kill it has the same receipt, and the ledger keeps the first.
     """
-    return made_for(work.forecaster, work.job, body, number)
+    return work.made_for(work.job, body, number)
 
 
 def made_for(forecaster: Forecaster, job: Job, body: ForecastRequest, number: int) -> Issued | bytes:
-    """As `made`, for who has no Work."""
+    """As `made`, in this process."""
     try:
         return forecaster.make(body, face="job", key_id=job.key_id, run=job.job, receipt=receipt_of_job(job, number))
     except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from api.errors import problem_body
 from api.forecasting import Forecaster
 from api.jobs import Jobs
 from api.ledger import Issued, Ledger
-from api.making import made
+from api.making import MadeFor, made, made_for
 from api.models import ForecastRequest
 from api.run_input import items_of, place_of
 from api.settings import Settings
@@ -46,7 +46,7 @@ def do_chunk_of(settings: Settings, run: str, chunk: int) -> None:
     """Do one chunk of a run, in a process of the pool."""
     job = _jobs(settings).status(run)
     assert job is not None  # it is written in the transaction that enqueues it
-    work = Work(job, settings, engine_of(settings), _ledger(settings), _jobs(settings), _forecaster(settings))
+    work = Work(job, settings, engine_of(settings), _ledger(settings), _jobs(settings), _made_for(settings))
     do_chunk(work, chunk, held=True)
 
 
@@ -61,8 +61,8 @@ def _ledger(settings: Settings) -> Ledger:
 
 
 @lru_cache(maxsize=1)
-def _forecaster(settings: Settings) -> Forecaster:
-    return Forecaster(settings, Snapshots(settings.home))
+def _made_for(settings: Settings) -> MadeFor:
+    return partial(made_for, Forecaster(settings, Snapshots(settings.home)))
 
 
 def do_chunk(work: Work, chunk: int, *, held: bool = False) -> None:

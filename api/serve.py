@@ -313,6 +313,7 @@ def _pull(settings: Settings, report: Connection) -> None:
 
 
 def _do_jobs(settings: Settings, report: Connection) -> None:
+    from api.apart import Apart
     from api.fold import fold_until
     from api.handlers import HANDLERS
     from api.retention import tidy_until
@@ -328,7 +329,7 @@ def _do_jobs(settings: Settings, report: Connection) -> None:
         threading.Thread(target=tidy_until, args=(settings, stop), name="tidy", daemon=True).start()
         report.send(READY)
 
-    Worker(settings, HANDLERS).run(stop, ready)
+    Worker(settings, HANDLERS, made_for=Apart(settings)).run(stop, ready)
     logging.shutdown()
     os._exit(0)  # what is under way goes on after the next start; an orderly end would wait for it
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from dbos import DBOS, StepOptions
 from dbos import error as dbos_error
 
+from api import making
 from api.asked import Asked, unforeseen
 from api.database import engine_of, job, now, writing
 from api.forecasting import Forecaster
@@ -33,6 +35,7 @@ from api.jobs import (
     Jobs,
 )
 from api.ledger import Ledger
+from api.making import MadeFor
 from api.reaper import Reaper
 from api.settings import Settings
 from api.snapshots import Snapshots
@@ -69,7 +72,7 @@ class Work:
     engine: sa.Engine
     ledger: Ledger
     jobs: Jobs
-    forecaster: Forecaster
+    made_for: MadeFor
 
 
 @dataclass(frozen=True)
@@ -102,15 +105,24 @@ class Listener(Protocol):
 
 
 class Worker:
-    """Does the jobs of a home until `stop`; at most one of its `executor` name runs at a time."""
+    """Does the jobs of a home until `stop`; at most one of its `executor` name runs at a time.
 
-    def __init__(self, settings: Settings, handlers: dict[str, Handler], executor: str = "") -> None:
+    Forecasts are made where `made_for` makes them, by default in this process.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        handlers: dict[str, Handler],
+        executor: str = "",
+        made_for: MadeFor | None = None,
+    ) -> None:
         self._settings, self._handlers = settings, handlers
         self._executor = executor or settings.executor
         self._engine = engine_of(settings)
         self._ledger, self._jobs = Ledger(settings), Jobs(settings)
-        self._forecaster = Forecaster(settings, Snapshots(settings.home))
-        self._asked = Asked(settings, self._jobs, self._ledger, self._forecaster)
+        self._made_for = made_for or partial(making.made_for, Forecaster(settings, Snapshots(settings.home)))
+        self._asked = Asked(settings, self._jobs, self._ledger, self._made_for)
 
     def run(self, stop: threading.Event, ready: Callable[[], None]) -> None:
         """Take up what an earlier process left, then what comes; what is under way at the end goes on next time."""
@@ -198,7 +210,7 @@ class Worker:
     def _work(self, number: str) -> Work:
         found = self._jobs.status(number)
         assert found is not None  # it is written in the transaction that enqueues it
-        return Work(found, self._settings, self._engine, self._ledger, self._jobs, self._forecaster)
+        return Work(found, self._settings, self._engine, self._ledger, self._jobs, self._made_for)
 
     def _set(self, number: str, **values: Any) -> None:
         """Note something of a job that is not over."""

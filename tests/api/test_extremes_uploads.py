@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.database import engine_of
+from api.making import made_for
 from api.tables import CSV, NDJSON, PARQUET
 from api.tables import JSON as ROWS
 from api.uploads import Upload, read_upload
@@ -103,7 +105,14 @@ def test_extremes_in_uploads(tmp_path: Path, client_of: Callable[..., TestClient
 
 def work_of(state: Any, number: str) -> Work:
     settings = state.settings
-    return Work(state.jobs.status(number), settings, engine_of(settings), state.ledger, state.jobs, state.forecaster)
+    return Work(
+        state.jobs.status(number),
+        settings,
+        engine_of(settings),
+        state.ledger,
+        state.jobs,
+        partial(made_for, state.forecaster),
+    )
 
 
 @pytest.mark.parametrize(

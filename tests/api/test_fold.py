@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from api.database import ROWS_FILE, engine_at, engine_of, issued, job, reading, rows_engine_of, writing
-from api.fold import TOGETHER, catch_up, fold_some, fold_until, follow_jobs
+from api.fold import PAUSE_SECONDS, TOGETHER, _pause, catch_up, fold_some, fold_until, follow_jobs
 from api.fold_rows import id_of, span
 from api.issued import BUSINESS_CENTRAL
 from api.ledger import Issued, Ledger
@@ -240,3 +240,9 @@ def test_a_level_that_is_no_whole_number_is_left_aside(tmp_path: Path) -> None:
     fold_all(tmp_path)
     (row,) = rows(tmp_path, "Forecasts")
     assert (row["ConfidenceLevel"], row["LowerBound"], row["UpperBound"], row["Lower95"]) == (80, 8.0, 12.0, None)
+
+
+def test_it_gives_way_where_others_have_the_cores() -> None:
+    assert _pause(TOGETHER - 1, 9.0, 1.0) == PAUSE_SECONDS
+    assert _pause(TOGETHER, 1.5, 1.0) == 0
+    assert _pause(TOGETHER, 3.0, 1.0) == 4 * 3.0

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from api.inbox import Inbox
 from api.job_list import listed, totals
 from api.jobs import Jobs
 from api.ledger import Ledger
+from api.making import made_for
 from api.reaper import Reaper, executor_alive
 from api.settings import Settings
 from api.snapshots import Snapshots
@@ -149,7 +151,7 @@ def test_the_command_lists_retries_and_cancels(settings: Settings, client_of: Ca
 
 def reaper_of(settings: Settings, name: str) -> Reaper:
     jobs = Jobs(settings)
-    asked = Asked(settings, jobs, Ledger(settings), Forecaster(settings, Snapshots(settings.home)))
+    asked = Asked(settings, jobs, Ledger(settings), partial(made_for, Forecaster(settings, Snapshots(settings.home))))
     return Reaper(settings, jobs, asked, name)
 
 

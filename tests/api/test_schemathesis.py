@@ -10,6 +10,7 @@ import json
 import shutil
 import socket
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from schemathesis.transport.serialization import Binary
 from api.app import create_app
 from api.database import engine_of
 from api.keys import create
+from api.making import made_for
 from api.runs import ForecastRun, counts
 from api.security import SCOPES
 from api.settings import Settings
@@ -130,7 +132,8 @@ def refused_later(app: FastAPI, answer: dict[str, Any]) -> bool:
     if "items" in answer:
         return any(item["status"] >= 400 for item in answer["items"])
     job, state = app.state.jobs.status(answer.get("job") or answer["id"]), app.state
-    work = Work(job, state.settings, engine_of(state.settings), state.ledger, state.jobs, state.forecaster)
+    making = partial(made_for, state.forecaster)
+    work = Work(job, state.settings, engine_of(state.settings), state.ledger, state.jobs, making)
     if job.kind == "run":
         return fails_as_a_run(work)
     if job.kind == "bulk":
