@@ -63,12 +63,27 @@ class _Pool:
                 await writer.wait_closed()
 
 
+async def closed(
+    host: str, port: int, path: str, bodies: Sequence[bytes], at_once: int, *, headers: str = ""
+) -> Loaded:
+    """Post each body once, `at_once` at a time: the next as soon as one is answered."""
+    head, pool, loaded, left = _head(host, port, path, headers), _Pool(host, port), Loaded(), iter(bodies)
+
+    async def one_after_the_other() -> None:
+        for body in left:
+            began = time.perf_counter()
+            loaded.note(await pool.post(head, body), time.perf_counter() - began)
+
+    await asyncio.gather(*[one_after_the_other() for _ in range(at_once)])
+    await pool.close()
+    return loaded
+
+
 async def load(
     host: str, port: int, path: str, bodies: Sequence[bytes], rate: float, *, headers: str = "", seed: int = 1
 ) -> Loaded:
     """Post each body once, at the arrivals of a Poisson process of `rate` a second."""
-    head = (f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n{headers}").encode()
-    pool, loaded = _Pool(host, port), Loaded()
+    head, pool, loaded = _head(host, port, path, headers), _Pool(host, port), Loaded()
     due = np.cumsum(np.random.default_rng(seed).exponential(1 / rate, len(bodies)))
     began, tasks = time.perf_counter(), []
 
@@ -84,3 +99,7 @@ async def load(
     await asyncio.gather(*tasks)
     await pool.close()
     return loaded
+
+
+def _head(host: str, port: int, path: str, headers: str) -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n{headers}".encode()
