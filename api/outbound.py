@@ -93,7 +93,7 @@ def _parsed(url: str, targets: str) -> httpx.URL:
         raise AddressRefused(f"an absolute https address ({error})") from error
     schemes = ("https", "http") if targets == "private" else ("https",)
     if parsed.scheme not in schemes or not parsed.host:
-        raise AddressRefused(f"an absolute {' or '.join(schemes)} address")
+        raise AddressRefused(f"an absolute {' or '.join(schemes)} address (setting webhook_targets: {targets})")
     if not 0 < _port(parsed) < 65536:
         raise AddressRefused(f"an address whose port is from 1 to 65535, not {parsed.port}")
     if parsed.userinfo or parsed.fragment:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ from api.commands import common
 
 if TYPE_CHECKING:
     from api.keys import Key
+    from api.settings import Settings
 
 SCOPES = (
     "forecast:read", "forecast:write", "data:read", "data:write", "jobs:read", "jobs:write", "metrics:read", "admin",
@@ -68,8 +70,23 @@ def create_command(
 
     if not 1 <= len(name) <= 200 or not name.isprintable():
         raise click.UsageError("NAME must have 1 to 200 printable characters")
-    key, text = create(common.settings_of(ctx), name, scopes or USUAL, categories or None, expires)
+    settings = common.settings_of(ctx)
+    key, text = create(settings, name, scopes or USUAL, categories or None, expires)
     _show(key, text, as_json)
+    _note_unknown(settings, categories)
+
+
+def _note_unknown(settings: Settings, categories: Sequence[str]) -> None:
+    """Say which categories the store has not: it may be a slip, or they come with a later import."""
+    from api.snapshots import Snapshots
+    from signals.store import StoreEmpty
+
+    try:
+        known = set(Snapshots(settings.home).current().categories()["category"]) if categories else set()
+    except StoreEmpty:
+        known = set()
+    for name in [name for name in categories if name not in known]:
+        common.note(f"note: the store has no category {name!r} yet; the key will see it once it is imported")
 
 
 @keys_command.command("rotate")

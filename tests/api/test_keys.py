@@ -19,6 +19,7 @@ from api.database import api_key, database_url, engine_of, now, reading, writing
 from api.keyring import Keyring
 from api.security import SCOPES
 from api.settings import Settings
+from tests.api.stores import fill, last_week
 
 YEAR = dt.timedelta(days=365)
 
@@ -146,6 +147,15 @@ def test_a_key_is_made_shown_once_listed_and_revoked(settings: Settings) -> None
     assert run(settings, "keys", "revoke", number)[:2] == (0, f"key {number} was live and is revoked\n")
     assert run(settings, "keys", "revoke", number)[1] == f"key {number} was revoked and is revoked\n"
     assert "revoked" in run(settings, "keys", "list")[1]
+
+
+def test_a_category_that_the_store_has_not_is_said(settings: Settings) -> None:
+    fill(settings.home, last_week())
+    code, _, err = run(settings, "keys", "create", "erp", "--category", "Boots", "--category", "Bots")
+    assert code == 0
+    assert [line for line in err.splitlines() if "the store has" in line] == [
+        "note: the store has no category 'Bots' yet; the key will see it once it is imported"
+    ]
 
 
 def test_rotate_as_json(settings: Settings) -> None:
