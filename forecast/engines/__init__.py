@@ -8,14 +8,17 @@ from forecast.engines.base import Engine, Evidence, Path, Problem
 from forecast.engines.ets import Ets
 from forecast.engines.fast import Fast
 from forecast.engines.prophet import ProphetEngine
+from forecast.engines.sarimax import Sarimax
 from forecast.engines.seasonal_naive import SeasonalNaive
 from forecast.engines.theta import Theta
+from forecast.engines.unobserved_components import UnobservedComponents
 from forecast.errors import OptionError
 
 __all__ = ["Engine", "Evidence", "Path", "Problem", "engine", "names"]
 
 GROUP = "groundswell.engines"
-_BUILT_IN: dict[str, type[Engine]] = {kind.name: kind for kind in (Fast, SeasonalNaive, Ets, Theta, ProphetEngine)}
+_KINDS = (Fast, SeasonalNaive, Ets, Theta, ProphetEngine, Sarimax, UnobservedComponents)
+_BUILT_IN: dict[str, type[Engine]] = {kind.name: kind for kind in _KINDS}
 
 
 def names() -> list[str]:

@@ -43,20 +43,21 @@ def test_no_past_origin_sees_what_came_after_it(subject: Engine) -> None:
     x = signal.x.copy()
     z[141:], x[142:161] = rng.normal(size=19), rng.normal(size=19)
     other = replace(problem, z=z, regressors=(replace(signal, x=x),))
-    one, two = (subject.roll(p, 104, every_step=True) for p in (problem, other))
+    one, two = (subject.roll(p, subject.backtest_origins, every_step=True) for p in (problem, other))
     seen = one.origins <= 140
     assert seen.any()
     np.testing.assert_allclose(one.median[:, seen], two.median[:, seen], rtol=1e-9, atol=1e-12)
 
 
 def test_every_step_or_some_of_them_at_rising_origins(subject: Engine) -> None:
-    rolled = subject.roll(_problem(160), 30, every_step=True)
+    count = min(30, subject.backtest_origins)
+    rolled = subject.roll(_problem(160), count, every_step=True)
     assert rolled.steps.tolist() == [1, 2, 3, 4, 5]
     assert (np.diff(rolled.origins) > 0).all()
     assert rolled.origins[-1] <= 159
     assert 0 < rolled.reported <= rolled.origins.size
     assert rolled.median.shape == (5, rolled.origins.size)
-    some = subject.roll(_problem(160), 30, every_step=False).steps
+    some = subject.roll(_problem(160), count, every_step=False).steps
     assert set(some.tolist()) <= {1, 2, 3, 4, 5}
 
 
