@@ -29,7 +29,7 @@ from forecast.transform import FloatArray, choose
 
 VERSION = "2"  # of the method: answers of another version may differ
 MAX_HORIZON = 520
-RESERVED = ("level", "trend", "season", "calendar", "guard", "closed", "ds")
+RESERVED = ("level", "trend", "season", "calendar", "remainder", "guard", "closed", "ds")
 
 
 @dataclass(frozen=True)

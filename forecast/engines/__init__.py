@@ -5,11 +5,15 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 
 from forecast.engines.base import Engine, Evidence, Path, Problem
+from forecast.engines.boosting import Boosting
 from forecast.engines.ets import Ets
 from forecast.engines.fast import Fast
+from forecast.engines.intermittent import CrostonEngine, Sba, Tsb
 from forecast.engines.prophet import ProphetEngine
 from forecast.engines.sarimax import Sarimax
 from forecast.engines.seasonal_naive import SeasonalNaive
+from forecast.engines.sktime_path import PREFIX as SKTIME
+from forecast.engines.sktime_path import Reduction, SktimeEngine
 from forecast.engines.theta import Theta
 from forecast.engines.unobserved_components import UnobservedComponents
 from forecast.errors import OptionError
@@ -17,7 +21,8 @@ from forecast.errors import OptionError
 __all__ = ["Engine", "Evidence", "Path", "Problem", "engine", "names"]
 
 GROUP = "groundswell.engines"
-_KINDS = (Fast, SeasonalNaive, Ets, Theta, ProphetEngine, Sarimax, UnobservedComponents)
+_STATISTICAL = (Ets, Theta, ProphetEngine, Sarimax, UnobservedComponents)
+_KINDS = (Fast, SeasonalNaive, *_STATISTICAL, CrostonEngine, Sba, Tsb, Reduction, Boosting)
 _BUILT_IN: dict[str, type[Engine]] = {kind.name: kind for kind in _KINDS}
 
 
@@ -35,7 +40,9 @@ def engine(name: str, deadline_ms: float | None = None) -> tuple[Engine, str]:
         return Fast(), f"auto: the most accurate engine there is, {within}"
     if name in _BUILT_IN:
         return _BUILT_IN[name](), "asked for by name"
+    if name.startswith(SKTIME):
+        return SktimeEngine(name.removeprefix(SKTIME)), "asked for by its import path"
     for point in entry_points(group=GROUP):
         if point.name == name:
             return point.load()(), "asked for by name (plug-in)"
-    raise OptionError("engine", name, "one of " + ", ".join(names()))
+    raise OptionError("engine", name, f"one of {', '.join(names())}, or {SKTIME} and an import path")

@@ -13,7 +13,7 @@ from forecast.calendar import Alignment, alignment
 from forecast.frequency import Days
 from forecast.regressors import Regressor
 from forecast.season import IntArray
-from forecast.transform import FloatArray
+from forecast.transform import IDENTITY, FloatArray, Transform
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -23,7 +23,8 @@ class Problem:
     """What an engine sees. All arrays are on the working scale and run from the oldest period to the newest.
 
     `ds` are the labels (n + horizon,). `z` (n,) has no gaps: bridged values are marked False in `observed` (n,) and are
-    never scored. `calendar` is the country whose moving holidays are followed, if any.
+    never scored. `calendar` is the country whose moving holidays are followed, if any; `transform` leads back to sales
+    units.
     """
 
     ds: Days
@@ -34,6 +35,7 @@ class Problem:
     horizon: int
     frequency: str = "D"
     calendar: str | None = None
+    transform: Transform = IDENTITY
 
     @property
     def alignment(self) -> Alignment | None:
@@ -119,6 +121,9 @@ class Engine(ABC):
     """How many past origins the engine can afford to be scored on in one request."""
     min_periods: ClassVar[int] = 2
     """The shortest history that it can be fitted to."""
+    follows_season: ClassVar[bool] = True
+    damps_trend: ClassVar[bool] = False
+    """Whether its trends fade of themselves, or there are none; a stack damps those of others."""
 
     @abstractmethod
     def predict(self, problem: Problem) -> Path:

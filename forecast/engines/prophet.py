@@ -53,9 +53,7 @@ class ProphetEngine(Engine):
 def _model(problem: Problem, signals: int) -> Prophet:
     from prophet import Prophet
 
-    whole = [
-        season for season in problem.season_lengths if 2 * season <= len(problem)
-    ]  # is there twice
+    whole = [season for season in problem.season_lengths if 2 * season <= len(problem)]  # is there twice
     model = Prophet(
         uncertainty_samples=0,
         yearly_seasonality=any(season > 7 or len(problem.season_lengths) == 1 for season in whole),
