@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -81,12 +82,15 @@ class Evidence:
 class Path:
     """A median path on the working scale as additive terms, each (horizon,), keyed by driver (level, trend, …).
 
-    `lately` has the same drivers at some past origins, each (steps, origins), where the engine can say.
+    `lately` has the same drivers at some past origins, each (steps, origins), where the engine can say. A stack says
+    what its `members` weigh as well, and in `notes` which it left out.
     """
 
     terms: dict[str, FloatArray]
     evidence: tuple[Evidence, ...] = ()
     lately: dict[str, FloatArray] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    members: dict[str, float] = field(default_factory=dict)
 
     @property
     def median(self) -> FloatArray:
@@ -100,7 +104,9 @@ class Rolled:
 
     `origins` (k,) are indices of periods, `steps` (s,) periods ahead, both increasing; the last origin may be the last
     period. `median` (s, k) is on the working scale, and so is `disagreement` (s, k), how far the engine's own experts
-    lay apart, where it has any. The last `reported` of the past origins say how good the engine is.
+    lay apart, where it has any. The last `reported` of the past origins say how good the engine is. An engine that can
+    afford few origins may bring a `denser` record of another that errs at the same times, from whose errors, made as
+    large as its own, intervals are drawn.
     """
 
     origins: IntArray
@@ -109,6 +115,7 @@ class Rolled:
     now: Path
     reported: int
     disagreement: FloatArray | None = None
+    denser: Rolled | None = None
 
 
 class Engine(ABC):
@@ -128,6 +135,10 @@ class Engine(ABC):
     @abstractmethod
     def predict(self, problem: Problem) -> Path:
         """The path for the `problem.horizon` periods after the last one; pure and deterministic."""
+
+    def medians(self, problems: Sequence[Problem]) -> list[FloatArray]:
+        """The median (horizon,) of each problem; they are of one series, as known at rising moments."""
+        return [self.predict(problem).median for problem in problems]
 
     def roll(self, problem: Problem, count: int, *, every_step: bool) -> Rolled:  # noqa: ARG002 - all are judged
         """The path, and the medians at up to `count` past origins, each resting on nothing later than it.

@@ -35,10 +35,11 @@ class Sarimax(Engine):
         x = np.column_stack([season, found.last(n + horizon)])
         exog = (x[:n], x[n:]) if x.shape[1] else (None, None)
         with quietly():
-            model = SARIMAX(problem.z[-n:], exog[0], order=_ORDER)
-            fitted = model.fit(disp=False, maxiter=_SEARCH)
+            model = SARIMAX(problem.z[-n:], exog[0], order=_ORDER, mle_regression=False, concentrate_scale=True)
+            fitted = model.fit(disp=False, maxiter=_SEARCH, cov_type="none")
             path = np.asarray(fitted.forecast(horizon, exog=exog[1]), dtype=float)
-        parts = x[n:] * np.asarray(fitted.params)[: x.shape[1]]
+        effects = fitted.states.filtered[-1, -x.shape[1] :] if x.shape[1] else np.zeros(0)  # the filter's last states
+        parts = x[n:] * effects
         terms = {"level": path - parts.sum(axis=1), "season": parts[:, : season.shape[1]].sum(axis=1)}
         signals = zip(found.names, parts.T[season.shape[1] :], strict=True)
         return Path(terms | dict(signals), found.evidence)

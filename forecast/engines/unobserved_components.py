@@ -41,7 +41,7 @@ class UnobservedComponents(Engine):
                 freq_seasonal=periods or None,
                 stochastic_freq_seasonal=[False] * len(periods) or None,
             )
-            fitted = model.fit(disp=False, maxiter=_SEARCH)
+            fitted = model.fit(disp=False, maxiter=_SEARCH, cov_type="none")
             path = np.asarray(fitted.forecast(horizon, exog=exog[1]), dtype=float)
         level, drift = float(fitted.level.filtered[-1]), float(fitted.trend.filtered[-1])
         signals = x[n:] * np.asarray(fitted.params)[fitted.params.size - x.shape[1] :]
