@@ -11,6 +11,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
+from bench.accuracy_members import DETAILED, print_members
 from bench.accuracy_run import rows_of
 from bench.accuracy_special import print_special
 
@@ -72,6 +73,15 @@ def print_shock(folder: Path, rows: Rows) -> None:
             print(f"  {name:6} origins: {len(part)} cases, mase {mase:.3f}, c80 {c80:.2f}, c95 {c95:.2f}")
 
 
+def print_beside_fast(score: ModuleType, rows: Rows, fast: Rows) -> None:
+    """Ratios to the fast engine on the same cases."""
+    for part, own in parts(rows).items():
+        if len(own) > 1:
+            told = [(m, score.compare(own, fast, m)) for m in MEASURES]
+            text = "  ".join(f"{m}/fast {paired['ratio']:.3f} (se {paired['se']:.3f})" for m, paired in told)
+            print(f"  {part:9} {text}")
+
+
 def print_means(tables: list[pd.DataFrame]) -> None:
     """Geometric means over tasks of the ratios to the best peers."""
     print(f"geometric means over {len(tables)} tasks")
@@ -82,7 +92,12 @@ def print_means(tables: list[pd.DataFrame]) -> None:
 
 
 def print_tasks(
-    bench: Path, task: str | None, thin: tuple[int | None, int | None], without_signals: bool, jobs: int
+    bench: Path,
+    task: str | None,
+    thin: tuple[int | None, int | None],
+    without_signals: bool,
+    jobs: int,
+    engine: str = "fast",
 ) -> None:
     """Score every task, or the one named, and print a table for each, then the geometric means."""
     score = load_score(bench)
@@ -96,12 +111,15 @@ def print_tasks(
     for name, folder in folders.items():
         peers = score.stored(name, bench / "results")
         pairs = score.load_cases(folder, *thin)
-        rows = rows_of(score, pairs, True, jobs)
-        plain = rows_of(score, pairs, False, jobs) if without_signals or name == "autos_trends" else None
+        rows = rows_of(score, pairs, True, jobs, engine)
+        plain = rows_of(score, pairs, False, jobs, engine) if without_signals or name == "autos_trends" else None
         tables.append(table(score, folder, rows, plain, peers))
         print("\n" + tables[-1].round(3).to_string(na_rep=""))
         print_shock(folder, rows)
         print_special(score, name, rows, plain, peers)
+        if engine == DETAILED:
+            print_beside_fast(score, rows, rows_of(score, pairs, True, jobs))
+            print_members(score, parts(rows))
         sys.stdout.flush()
     print()
     print_means(tables)

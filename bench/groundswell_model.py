@@ -10,6 +10,7 @@ from typing import Protocol
 import pandas as pd
 
 from forecast import Forecast, forecast
+from forecast.engines import Engine
 
 
 class Case(Protocol):
@@ -32,12 +33,18 @@ def fast_without_signals(case: Case) -> pd.DataFrame:
     return answer(case, False).to_frame()
 
 
-def answer(case: Case, with_signals: bool) -> Forecast:
-    """All that the fast engine says of a case."""
+def detailed(case: Case) -> pd.DataFrame:
+    """The detailed engine with the case's signals."""
+    return answer(case, True, "detailed").to_frame()
+
+
+def answer(case: Case, with_signals: bool, engine: str | Engine = "fast") -> Forecast:
+    """All that an engine says of a case."""
     return forecast(
         case.history,
         len(case.future),
         signals=case.signals if with_signals else None,
         frequency=case.frequency,
         season_length=case.season_length,
+        engine=engine,
     )

@@ -27,6 +27,7 @@ from forecast.transform import FloatArray, Transform
 
 _REVISED_ORIGINS = 26  # each is a history of its own
 _WIDEST = 3.0
+_NARROWEST = 0.8  # errors of a stack over those of the record that its intervals are drawn from
 
 
 @dataclass(frozen=True)
@@ -125,11 +126,15 @@ class Backtest:
 
 @dataclass(frozen=True)
 class Vintages:
-    """Past origins (v,) forecast from what had been printed by then: medians and seasonal naive's (s, v)."""
+    """Past origins (v,) forecast from what had been printed by then: medians and seasonal naive's (s, v).
+
+    Or those of a stack, which has few. `least` bounds from below how its errors compare with those of all origins.
+    """
 
     origins: IntArray
     median: FloatArray
     naive: FloatArray
+    least: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -173,7 +178,12 @@ def rolling(
 ) -> tuple[Past, Path]:
     """Forecast from up to `count` past origins (what the engine can afford where None) and from the last period."""
     rolled = engine.roll(problem, count or engine.backtest_origins, every_step=every_step)
-    past = Past(rolled.origins, rolled.steps, rolled.median, rolled.reported, rolled.disagreement)
+    own = None
+    if rolled.denser:
+        naive = seasonal_naive.medians(problem, rolled.origins, rolled.steps)
+        own = Vintages(rolled.origins, rolled.median, naive, _NARROWEST)
+    record = rolled.denser or rolled
+    past = Past(record.origins, record.steps, record.median, record.reported, record.disagreement, own)
     if sources.revised and moment is not None:
         most = min(count or _REVISED_ORIGINS, engine.backtest_origins)
         past = replace(past, vintages=_rebuilt(engine, sources, transform, moment, most, rolled.steps))
@@ -185,7 +195,7 @@ def _rebuilt(
 ) -> Vintages:
     """Each past origin from its own vintage: the numbers as they were printed then."""
     today = sources.series(moment)
-    kept: dict[int, tuple[FloatArray, FloatArray]] = {}
+    kept: dict[int, tuple[Problem, FloatArray]] = {}
     for then in past_moments(sources.history, today, moment, count):
         try:
             series = sources.series(then)
@@ -196,8 +206,9 @@ def _rebuilt(
             continue  # too short, nothing new since the origin before, or its last periods were withdrawn later
         problem = sources.problem(series, transform, then)
         naive = seasonal_naive.medians(problem, np.array([len(problem) - 1]), steps)
-        kept[origin] = (engine.predict(problem).median[steps - 1], naive[:, 0])
-    medians, naives = (np.reshape([pair[k] for pair in kept.values()], (-1, steps.size)).T for k in (0, 1))
+        kept[origin] = (problem, naive[:, 0])
+    told = [median[steps - 1] for median in engine.medians([problem for problem, _ in kept.values()])]
+    medians, naives = (np.reshape(each, (-1, steps.size)).T for each in (told, [naive for _, naive in kept.values()]))
     return Vintages(np.array(list(kept), dtype=int), medians, naives)
 
 
@@ -223,13 +234,13 @@ def _mean_steps(z: FloatArray) -> FloatArray:
 
 
 def _wider(values: FloatArray, past: Past, told: Vintages, z: FloatArray) -> float:
-    """Errors of past vintages over `values` at the same origins and steps, from 1 to `_WIDEST`."""
+    """Errors of past vintages over `values` at the same origins and steps, from `told.least` to `_WIDEST`."""
     both = np.isin(told.origins, past.origins)
     theirs = np.abs(past.ahead(z, told.origins[both]) - told.median[:, both])
     ours = np.abs(values[:, np.searchsorted(past.origins, told.origins[both])])
     if both.sum() < intervals.MIN_ORIGINS or not np.nansum(ours) > 0:
         return 1.0
-    return float(np.clip(np.nansum(theirs) / np.nansum(ours), 1.0, _WIDEST))
+    return float(np.clip(np.nansum(theirs) / np.nansum(ours), told.least, _WIDEST))
 
 
 def scored(

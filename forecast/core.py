@@ -29,7 +29,8 @@ from forecast.transform import FloatArray, choose
 
 VERSION = "2"  # of the method: answers of another version may differ
 MAX_HORIZON = 520
-RESERVED = ("level", "trend", "season", "calendar", "guard", "closed", "ds")
+_TOLD = 0.005  # a smaller weight of a stack's member is as good as none
+RESERVED = ("level", "trend", "season", "calendar", "remainder", "guard", "closed", "ds")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def forecast(
     horizon: int,
     *,
     signals: pd.DataFrame | Sequence[SignalValues] | None = None,
-    engine: str = "fast",
+    engine: str | Engine = "fast",
     levels: Sequence[float] = (80, 95),
     frequency: str | None = None,
     as_of: str | pd.Timestamp | None = None,
@@ -95,7 +96,7 @@ def forecast(
         history=run.series,
         history_start=run.series.start,
         history_end=run.series.end - np.timedelta64(1, "D"),
-        engine=EngineUsed(run.engine.name, _configuration(run, calendar, scenario), "champion", run.reason),
+        engine=EngineUsed(run.engine.name, _configuration(run, calendar, scenario), "champion", _reason(run)),
         ds=run.series.future(horizon),
         kinds=_kinds(run, horizon),
         mean=np.where(shut, 0.0, mean),
@@ -117,7 +118,7 @@ def backtest(
     *,
     origins: int | None = None,
     signals: pd.DataFrame | Sequence[SignalValues] | None = None,
-    engine: str = "fast",
+    engine: str | Engine = "fast",
     levels: Sequence[float] = (80, 95),
     frequency: str | None = None,
     as_of: str | pd.Timestamp | None = None,
@@ -139,7 +140,7 @@ def _run(
     history: pd.DataFrame | pd.Series | Values,
     horizon: int,
     signals: pd.DataFrame | Sequence[SignalValues] | None,
-    engine: str,
+    engine: str | Engine,
     frequency: str | None,
     as_of: str | pd.Timestamp | None,
     calendar: str | None,
@@ -160,7 +161,7 @@ def _run(
     problem = sources.problem(series, transform, moment)
     if len(series) < chosen.min_periods:
         raise HistoryError(
-            "history", f"{len(series)} periods", f"at least {chosen.min_periods} for the engine {engine}"
+            "history", f"{len(series)} periods", f"at least {chosen.min_periods} for the engine {chosen.name}"
         )
     past, path = rolling(chosen, sources, problem, transform, moment, origins, every_step=every_step)
     return _Run(
@@ -175,6 +176,13 @@ def _run(
         errors_of(past, problem),
         moment,
     )
+
+
+def _reason(run: _Run) -> str:
+    """Why this engine, and of a stack what its members weigh, the heaviest first."""
+    ranked = sorted(run.path.members.items(), key=lambda item: (-item[1], item[0]))
+    told = ", ".join(f"{name} {weight:.2f}" for name, weight in ranked if weight >= _TOLD)
+    return f"{run.reason}; stacked from {told}" if told else run.reason
 
 
 def _check_horizon(horizon: int) -> None:
@@ -272,7 +280,7 @@ def _warnings(run: _Run, weekdays: list[int], clipped: bool, scenario: bool) -> 
         found.append("the history is too short to measure errors; intervals rest on its own steps and are wide")
     if clipped:
         found.append(f"a guard held the forecast inside {GUARD:g} times the largest sale of the history")
-    found += _edges(run)
+    found += [*run.path.notes, *_edges(run)]
     if scenario:
         found.append("a scenario tells what usually goes together with such a path, not what it would cause")
     return found
@@ -305,5 +313,7 @@ def _configuration(run: _Run, calendar: str | None, scenario: Mapping[str, pd.Se
         "signals": [r.name for r in run.problem.regressors],
         "scenario": sorted(scenario) if scenario else [],
     }
+    if run.path.members:  # those that a deadline left
+        resolved["members"] = sorted(run.path.members)
     digest = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()
     return f"cfg_{digest[:16]}"

@@ -52,7 +52,15 @@ class Sources:
         ds = np.concatenate([series.ds, series.future(self.horizon)])
         known = np.isfinite(z)
         return Problem(
-            ds, _bridge(z, seasons), known, seasons, regressors, self.horizon, series.frequency, self.calendar
+            ds,
+            _bridge(z, seasons),
+            known,
+            seasons,
+            regressors,
+            self.horizon,
+            series.frequency,
+            self.calendar,
+            transform,
         )
 
 

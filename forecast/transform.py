@@ -30,6 +30,9 @@ class Transform:
         return self.unit * (np.exp(z) - self.offset) if self.log else self.unit * z
 
 
+IDENTITY = Transform(log=False, offset=0.0, unit=1.0)
+
+
 def median(values: npt.NDArray[np.float64] | npt.NDArray[np.int64]) -> float:
     """The median of `values` (n,), at least one and none of them NaN: np.median without its overhead."""
     half = values.size // 2

@@ -6,7 +6,15 @@ import unicodedata
 
 LONGEST = 200  # characters of a name that the API takes
 EVERY = "*"  # in the place of a category: every one
-DRIVERS = ("level", "trend", "season", "guard", "closed", "ds")  # columns of the forecast's own explanation
+DRIVERS = (
+    "level",
+    "trend",
+    "season",
+    "remainder",
+    "guard",
+    "closed",
+    "ds",
+)  # columns of the forecast's own explanation
 SCENARIO = "scenario/"  # how the differences that a scenario makes are named there
 
 

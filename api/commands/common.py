@@ -81,7 +81,8 @@ engine = click.option(
     "--engine",
     default="fast",
     show_default=True,
-    help="The engine that forecasts: auto, ets, fast, prophet, seasonal_naive, theta or a plug-in's.",
+    help="The engine that forecasts: auto, boosting, croston, detailed, ets, fast, prophet, reduction, sarimax, sba, "
+    "seasonal_naive, theta, tsb, unobserved_components or a plug-in's.",
 )
 horizon = click.option(
     "--horizon", type=click.IntRange(1, 520), default=8, show_default=True, help="Periods to forecast."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ from forecast.calendar import Alignment, alignment
 from forecast.frequency import Days
 from forecast.regressors import Regressor
 from forecast.season import IntArray
-from forecast.transform import FloatArray
+from forecast.transform import IDENTITY, FloatArray, Transform
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -23,7 +24,8 @@ class Problem:
     """What an engine sees. All arrays are on the working scale and run from the oldest period to the newest.
 
     `ds` are the labels (n + horizon,). `z` (n,) has no gaps: bridged values are marked False in `observed` (n,) and are
-    never scored. `calendar` is the country whose moving holidays are followed, if any.
+    never scored. `calendar` is the country whose moving holidays are followed, if any; `transform` leads back to sales
+    units.
     """
 
     ds: Days
@@ -34,6 +36,7 @@ class Problem:
     horizon: int
     frequency: str = "D"
     calendar: str | None = None
+    transform: Transform = IDENTITY
 
     @property
     def alignment(self) -> Alignment | None:
@@ -79,12 +82,15 @@ class Evidence:
 class Path:
     """A median path on the working scale as additive terms, each (horizon,), keyed by driver (level, trend, …).
 
-    `lately` has the same drivers at some past origins, each (steps, origins), where the engine can say.
+    `lately` has the same drivers at some past origins, each (steps, origins), where the engine can say. A stack says
+    what its `members` weigh as well, and in `notes` which it left out.
     """
 
     terms: dict[str, FloatArray]
     evidence: tuple[Evidence, ...] = ()
     lately: dict[str, FloatArray] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    members: dict[str, float] = field(default_factory=dict)
 
     @property
     def median(self) -> FloatArray:
@@ -98,7 +104,9 @@ class Rolled:
 
     `origins` (k,) are indices of periods, `steps` (s,) periods ahead, both increasing; the last origin may be the last
     period. `median` (s, k) is on the working scale, and so is `disagreement` (s, k), how far the engine's own experts
-    lay apart, where it has any. The last `reported` of the past origins say how good the engine is.
+    lay apart, where it has any. The last `reported` of the past origins say how good the engine is. An engine that can
+    afford few origins may bring a `denser` record of another that errs at the same times, from whose errors, made as
+    large as its own, intervals are drawn.
     """
 
     origins: IntArray
@@ -107,6 +115,7 @@ class Rolled:
     now: Path
     reported: int
     disagreement: FloatArray | None = None
+    denser: Rolled | None = None
 
 
 class Engine(ABC):
@@ -119,10 +128,17 @@ class Engine(ABC):
     """How many past origins the engine can afford to be scored on in one request."""
     min_periods: ClassVar[int] = 2
     """The shortest history that it can be fitted to."""
+    follows_season: ClassVar[bool] = True
+    damps_trend: ClassVar[bool] = False
+    """Whether its trends fade of themselves, or there are none; a stack damps those of others."""
 
     @abstractmethod
     def predict(self, problem: Problem) -> Path:
         """The path for the `problem.horizon` periods after the last one; pure and deterministic."""
+
+    def medians(self, problems: Sequence[Problem]) -> list[FloatArray]:
+        """The median (horizon,) of each problem; they are of one series, as known at rising moments."""
+        return [self.predict(problem).median for problem in problems]
 
     def roll(self, problem: Problem, count: int, *, every_step: bool) -> Rolled:  # noqa: ARG002 - all are judged
         """The path, and the medians at up to `count` past origins, each resting on nothing later than it.

@@ -16,6 +16,7 @@ class Ets(Engine):
     name = "ets"
     summary = "statsmodels: exponential smoothing with a damped trend after STL seasonal adjustment"
     uses_signals = False
+    damps_trend = True
     backtest_origins = 12
     min_periods = 8
 

@@ -15,6 +15,7 @@ class SeasonalNaive(Engine):
     name = "seasonal_naive"
     summary = "repeats last season's values; the reference that others are measured against"
     uses_signals = False
+    damps_trend = True
     backtest_origins = 104
 
     def predict(self, problem: Problem) -> Path:

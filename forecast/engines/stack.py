@@ -1,0 +1,74 @@
+"""Non-negative weights of a stack's members, prequential: those at an origin rest on errors that were known there.
+
+x x x x x o . . .        the first origin: all members weigh the same
+x x x x x x x o . .      from here on each weighs by the errors that had come true
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from forecast.engines.base import Problem
+from forecast.transform import FloatArray
+
+LARGEST = 3.0  # times the usual error of its step: more of one error does not count, so no shock decides alone
+POWER = 2.0  # of a member's record in the weights that the best mix is drawn to
+DRAWN = 1.0  # how strongly: as so many times the errors there are
+_SUM = 1e4  # how exactly weights add up to one before they are divided by their sum
+
+
+def weights(forecasts: FloatArray, problems: list[Problem]) -> FloatArray:
+    """Weights (members, problems), each column adding up to 1, for `forecasts` (members, problems, horizon).
+
+    The problems rise in time and the last one is now; a forecast is NaN where a member has none.
+    """
+    ends = np.array([p.ds[len(p) - 1] for p in problems])
+    out = np.zeros(forecasts.shape[:2])
+    for i, problem in enumerate(problems):
+        there = np.isfinite(forecasts[:, i]).all(axis=1)
+        places = np.searchsorted(problem.ds[: len(problem)], ends[:i])
+        out[there, i] = _mixed(_errors(forecasts[there, :i], problem, places))
+    return out
+
+
+def _errors(forecasts: FloatArray, problem: Problem, places: np.ndarray) -> FloatArray:
+    """Errors in usual sizes of their step (members, pairs) of earlier origins, at `places`, that are known by now.
+
+    Where a member had no forecast it is given the largest error that counts.
+    """
+    n, horizon = len(problem), problem.horizon
+    at = places[:, None] + np.arange(1, horizon + 1)
+    known = at < n
+    known &= problem.observed[np.minimum(at, n - 1)]
+    target = problem.z[np.minimum(at, n - 1)]
+    errors = np.where(known, forecasts - target, np.nan)
+    usual = _mean(np.abs(errors), known & np.isfinite(forecasts))
+    scaled = np.clip(errors / np.maximum(usual, 1e-9), -LARGEST, LARGEST)
+    scaled = np.where(known & ~np.isfinite(scaled), LARGEST, scaled)
+    return np.asarray(scaled[:, known])
+
+
+def _mean(size: FloatArray, told: np.ndarray) -> FloatArray:
+    """The mean size of errors by step over members and origins, (horizon,)."""
+    total = np.where(told, size, 0.0).sum(axis=(0, 1))
+    return np.asarray(total / np.maximum(told.sum(axis=(0, 1)), 1))
+
+
+def _mixed(errors: FloatArray) -> FloatArray:
+    """Weights (members,) of the least squared error of the mix, drawn to the members' own records.
+
+    Non-negative least squares (Lawson and Hanson 1974; for stacking Breiman 1996).
+    """
+    count, pairs = errors.shape
+    if count == 0 or pairs == 0:
+        return np.full(count, 1 / max(count, 1))
+    record = np.abs(errors).mean(axis=1)
+    prior = np.maximum(record, 1e-6 * record.max() + 1e-12) ** -POWER
+    prior /= prior.sum()
+    from scipy.optimize import nnls  # heavy, and only wanted by a stack
+
+    ridge = np.sqrt(DRAWN * pairs * np.square(errors).mean())
+    left = np.vstack([errors.T, ridge * np.eye(count), np.full((1, count), _SUM * (ridge + 1e-12))])
+    right = np.concatenate([np.zeros(pairs), ridge * prior, [_SUM * (ridge + 1e-12)]])
+    weight, _ = nnls(left, right)
+    return np.asarray(weight / weight.sum())

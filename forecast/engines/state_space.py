@@ -1,0 +1,51 @@
+"""What the engines of statsmodels' state space models share: the history they use, waves, and silence."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+
+from forecast.engines.base import Path, Problem
+from forecast.transform import FloatArray
+
+KEPT = 400  # periods: older ones cost time and move the parameters little
+_WAVES = 3  # a season: what statistics offices need for most kinds of business
+
+
+def kept(problem: Problem) -> int:
+    """How many of the last periods are used."""
+    return min(len(problem), KEPT)
+
+
+def seasons(problem: Problem) -> list[tuple[float, int]]:
+    """Length and number of waves of each season that the history used holds twice."""
+    usable = [s for s in problem.season_lengths if 2 * round(s) <= kept(problem)]
+    return [(s, min(_WAVES, int((s - 1) // 2))) for s in usable if s >= 3]
+
+
+def waves(problem: Problem) -> FloatArray:
+    """Fourier terms over the history used and the horizon, (periods, 2 x waves)."""
+    t = np.arange(-kept(problem), problem.horizon)
+    angles = [2 * np.pi * k * t / season for season, count in seasons(problem) for k in range(1, count + 1)]
+    columns = [wave(angle) for angle in angles for wave in (np.sin, np.cos)]
+    return np.array(columns).reshape(-1, t.size).T
+
+
+def constant(problem: Problem) -> Path | None:
+    """The path of a history that never moved, on which no likelihood has a maximum; None for all others."""
+    z = problem.z[-kept(problem) :]
+    return Path({"level": np.full(problem.horizon, z[-1])}) if np.ptp(z) < 1e-9 else None
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Without the warnings of a search that stops early or strays: its forecast is judged by its backtest."""
+    from statsmodels.tools.sm_exceptions import ModelWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ModelWarning)
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield

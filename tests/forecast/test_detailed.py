@@ -1,0 +1,157 @@
+"""The stack: what it weighs, what it leaves out and why, and that it computes nothing twice."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from series_makers import weekly_sales
+
+from forecast import OptionError, forecast
+from forecast.engines import Engine, Kept, Path, Problem, engine
+from forecast.engines.detailed import Detailed
+from forecast.engines.seasonal_naive import SeasonalNaive
+from forecast.engines.stack import weights
+
+
+class Last(Engine):
+    """The last value, and a count of how often it was asked."""
+
+    name = "last"
+    summary = "the last value, again and again"
+    uses_signals = False
+    backtest_origins = 8
+
+    def __init__(self, off: float = 0.0) -> None:
+        self.off, self.asked = off, 0
+
+    def predict(self, problem: Problem) -> Path:
+        self.asked += 1
+        level = np.full(problem.horizon, problem.z[-1] + self.off)
+        return Path({"level": level, "trend": np.zeros(problem.horizon)})
+
+
+class Far(Last):
+    name = "far"
+
+    def predict(self, problem: Problem) -> Path:
+        return Path({"level": super().predict(problem).median + 0.4})
+
+
+class Failing(Last):
+    name = "failing"
+
+    def predict(self, problem: Problem) -> Path:
+        raise ZeroDivisionError("no pivot")
+
+
+class Exploding(Last):
+    name = "exploding"
+
+    def predict(self, problem: Problem) -> Path:
+        return Path({"level": super().predict(problem).median + 99.0})
+
+
+SALES = weekly_sales(160)
+
+
+def test_the_parts_add_up_and_the_answer_says_what_was_weighed() -> None:
+    result = forecast(SALES, 6, engine=Detailed([Last(), SeasonalNaive()]))
+    parts = result.contributions().drop(columns="ds").sum(axis=1)
+    np.testing.assert_allclose(parts, result.mean, rtol=1e-9)
+    assert "stacked from" in result.engine.reason
+    assert result.quality.origins == 8
+
+
+def test_a_member_that_fails_and_one_that_explodes_are_left_out_with_the_reason() -> None:
+    result = forecast(SALES, 4, engine=Detailed([Last(), Failing(), Exploding()]))
+    assert result.engine.reason.endswith("stacked from last 1.00")
+    assert "the engine failing was left out of the stack: failed: ZeroDivisionError (no pivot)" in result.warnings
+    assert any(w.startswith("the engine exploding was left out of the stack: exploded") for w in result.warnings)
+
+
+def test_the_better_member_weighs_more() -> None:
+    rng = np.random.default_rng(0)
+    problems = [_walk(n, rng) for n in (60, 64, 68, 72)]
+    good, bad = Last(), Far()
+    forecasts = np.array([[member.predict(p).median for p in problems] for member in (good, bad)])
+    found = weights(forecasts, problems)
+    np.testing.assert_allclose(found.sum(axis=0), 1.0)
+    assert (found >= 0).all()
+    assert found[:, 0].tolist() == [0.5, 0.5]
+    assert found[0, -1] > 0.8
+
+
+def _walk(n: int, rng: np.random.Generator) -> Problem:
+    z = np.cumsum(np.r_[0.0, np.random.default_rng(7).normal(size=99) * 0.1])[:n]
+    ds = np.datetime64("2020-01-05") + 7 * np.arange(n + 4)
+    return Problem(ds, z, np.ones(n, dtype=bool), (), (), 4)
+
+
+def test_weights_of_an_origin_rest_on_nothing_later() -> None:
+    rng = np.random.default_rng(0)
+    problems = [_walk(n, rng) for n in (60, 62, 64, 72)]
+    forecasts = rng.normal(size=(3, 4, 4))
+    other = forecasts.copy()
+    other[:, 2:] = rng.normal(size=(3, 2, 4))
+    np.testing.assert_array_equal(weights(forecasts, problems)[:, :3], weights(other, problems)[:, :3])
+
+
+def test_leaving_one_out_fits_nothing_again() -> None:
+    kept, last = Kept(), Last()
+    forecast(SALES, 4, engine=Detailed([last, SeasonalNaive()], kept=kept))
+    asked = last.asked
+    assert asked == 9
+    result = forecast(SALES, 4, engine=Detailed([last], kept=kept))
+    assert last.asked == asked
+    assert result.engine.reason.endswith("stacked from last 1.00")
+
+
+def test_a_deadline_leaves_out_what_would_be_late() -> None:
+    ticks = itertools.count(step=0.5)
+    stack = Detailed([SeasonalNaive(), Last()], deadline_ms=3000, clock=lambda: next(ticks))
+    result = forecast(SALES, 4, engine=stack)
+    assert "the engine last was left out of the stack: it would not be done by the deadline" in result.warnings
+    whole = forecast(SALES, 4, engine=Detailed([SeasonalNaive(), Last()]))
+    assert whole.engine.configuration != result.engine.configuration
+
+
+def test_a_history_too_short_for_a_record_weighs_all_the_same() -> None:
+    result = forecast(weekly_sales(5), 8, engine=Detailed([Last(), SeasonalNaive()]))
+    assert result.engine.reason.endswith("stacked from last 0.50, seasonal_naive 0.50")
+
+
+def test_revised_histories_are_stacked_as_they_were_printed() -> None:
+    frame = pd.DataFrame(SALES).assign(known_at=lambda f: f["ds"] + pd.Timedelta(days=3))
+    mended = frame.iloc[-30:].assign(y=lambda f: f["y"] * 1.02, known_at=lambda f: f["ds"] + pd.Timedelta(days=24))
+    result = forecast(pd.concat([frame, mended]), 4, engine=Detailed([Last(), SeasonalNaive()]))
+    assert 0 < result.quality.origins <= 8
+
+
+@pytest.mark.parametrize(
+    ("deadline", "name", "reason"),
+    [
+        (None, "detailed", "no deadline"),
+        (60_000, "detailed", "deadline of 60000 ms"),
+        (100, "fast", "deadline of 100 ms is too short"),
+    ],
+)
+def test_auto_chooses_by_the_deadline(deadline: float | None, name: str, reason: str) -> None:
+    chosen, why = engine("auto", deadline)
+    assert chosen.name == name
+    assert reason in why
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("os.system", "import path"),
+        ("sktime.forecasting.nothing.Nothing", "No module named"),
+        ("sktime.forecasting.naive.Nothing", "no attribute"),
+        ("sktime.forecasting.base.ForecastingHorizon", "no forecaster"),
+        ("sktime.forecasting.compose.ForecastX", "without arguments"),
+    ],
+)
+def test_a_path_that_names_no_forecaster_is_refused(path: str, why: str) -> None:
+    with pytest.raises(OptionError, match=why):
+        engine(f"sktime:{path}")
