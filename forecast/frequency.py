@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -104,6 +107,20 @@ def consecutive(first: np.datetime64, periods: int, frequency: str) -> Days:
     if family(frequency) in ("MS", "QS") and label(np.array([first], "datetime64[D]"), frequency)[0] != first:
         return np.concatenate([np.array([first], "datetime64[D]"), following(first, periods - 1, frequency)])
     return _steps(first, np.arange(periods), frequency)
+
+
+@lru_cache(maxsize=256)
+def consecutive_spans(first: np.datetime64, periods: int, frequency: str) -> tuple[Days, Days, Days]:
+    """The labels as by `consecutive`, and their `spans`; made once, as those of many series are the same."""
+    labels = consecutive(first, periods, frequency)
+    return frozen(labels), *map(frozen, spans(labels, frequency))
+
+
+def frozen(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """What many share and so none may change."""
+    found = values.view()
+    found.flags.writeable = False
+    return found
 
 
 def between(first: np.datetime64, last: np.datetime64, frequency: str) -> Days:
