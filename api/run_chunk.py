@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import lru_cache
@@ -118,10 +119,10 @@ class _Keeping:
         self._note()  # also where there is none now: an interrupted try may have left some
 
 
-def release(database: sa.Engine, run: str) -> None:
-    """Have the rows for OData made that were held back."""
+def release(database: sa.Engine, receipts: Sequence[str]) -> None:
+    """Have the rows for OData made that were held back; a few at a time, as nobody else can write meanwhile."""
     with writing(database) as connection:
-        connection.execute(issued.update().where(issued.c.run == run).values(folded=False))
+        connection.execute(issued.update().where(issued.c.receipt.in_(receipts)).values(folded=False))
 
 
 def part_of(place: Path, chunk: int) -> Path:

@@ -40,17 +40,25 @@ class Values:
     def spans(self) -> tuple[Days, Days, Days]:
         """The labels of the periods, their first days, and the days after their last ones, each (periods,)."""
         count = len(np.asarray(self.values))
-        return freq.consecutive_spans(np.datetime64(self.start, "D"), count, freq.check(self.frequency))
+        return _spans(self.start, count, freq.check(self.frequency))
 
     @property
     def first_label(self) -> np.datetime64:
         """The label of the period that holds `start`: `start` itself where all is well."""
-        return _label(np.datetime64(self.start, "D"), freq.check(self.frequency))
+        return _label(self.start, freq.check(self.frequency))
 
 
 @lru_cache(maxsize=256)
-def _label(day: np.datetime64, frequency: str) -> np.datetime64:
-    return np.datetime64(freq.label(np.array([day], "datetime64[D]"), frequency)[0])
+def _spans(start: dt.date, periods: int, frequency: str) -> tuple[Days, Days, Days]:
+    """Made once: many series have the same."""
+    labels = freq.consecutive(np.datetime64(start, "D"), periods, frequency)
+    first, after = freq.spans(labels, frequency)
+    return freq.frozen(labels), freq.frozen(first), freq.frozen(after)
+
+
+@lru_cache(maxsize=256)
+def _label(start: dt.date, frequency: str) -> np.datetime64:
+    return np.datetime64(freq.label(np.array([start], "datetime64[D]"), frequency)[0])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -296,10 +296,9 @@ def _edges(run: _Run) -> list[str]:
 
 def _configuration(run: _Run, calendar: str | None, scenario: Mapping[str, pd.Series] | None) -> str:
     """Names everything but the data that the answer depends on."""
-    names = tuple(r.name for r in run.problem.regressors)
-    chosen = tuple(sorted(scenario)) if scenario else ()
-    series = run.series
-    return _digest(run.engine.name, series.frequency, series.season_lengths, run.problem.horizon, calendar, names, chosen)
+    series, problem = run.series, run.problem
+    signals, paths = tuple(r.name for r in problem.regressors), tuple(sorted(scenario or ()))
+    return _digest(run.engine.name, series.frequency, series.season_lengths, problem.horizon, calendar, signals, paths)
 
 
 @lru_cache(maxsize=256)

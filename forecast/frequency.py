@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from forecast.errors import HistoryError, OptionError
 from forecast.transform import median
 
+Scalar = TypeVar("Scalar", bound=np.generic)
 Days = npt.NDArray[np.datetime64]  # datetime64[D] throughout
 IntArray = npt.NDArray[np.int64]
 
@@ -109,14 +109,7 @@ def consecutive(first: np.datetime64, periods: int, frequency: str) -> Days:
     return _steps(first, np.arange(periods), frequency)
 
 
-@lru_cache(maxsize=256)
-def consecutive_spans(first: np.datetime64, periods: int, frequency: str) -> tuple[Days, Days, Days]:
-    """The labels as by `consecutive`, and their `spans`; made once, as those of many series are the same."""
-    labels = consecutive(first, periods, frequency)
-    return frozen(labels), *map(frozen, spans(labels, frequency))
-
-
-def frozen(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def frozen(values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
     """What many share and so none may change."""
     found = values.view()
     found.flags.writeable = False
