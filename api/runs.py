@@ -97,6 +97,12 @@ def parts_of(asked: int) -> int:
     return -(-chunks_of(asked) // GROUP)
 
 
+def chunks_of_part(number: int, parts: int, asked: int) -> range:
+    """The chunks of one of so many parts: a run keeps its parts, whatever `GROUP` was when it began."""
+    size = -(-chunks_of(asked) // parts)
+    return range(number * size, min((number + 1) * size, chunks_of(asked)))
+
+
 class ForecastRun:
     """Does a run: parts of up to `GROUP` chunks of up to 256 forecasts, on all cores."""
 
@@ -110,8 +116,7 @@ class ForecastRun:
     def part(self, work: Work, number: int) -> None:
         """Do some chunks, but for those that an interrupted try has done."""
         asked = asked_of(work.settings, work.job.job, orjson.loads(work.job.request))
-        size = -(-chunks_of(asked) // work.job.total)  # by the parts that the run has, whatever GROUP was when it began
-        mine = range(number * size, min((number + 1) * size, chunks_of(asked)))
+        mine = chunks_of_part(number, work.job.total, asked)
         chunks = [chunk for chunk in mine if not part_of(place_of(work), chunk).is_file()]
         if asked <= HERE:
             for chunk in chunks:

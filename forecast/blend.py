@@ -52,7 +52,7 @@ def weights(forecasts: FloatArray, target: FloatArray, grid: Origins, half_life:
 
 @lru_cache(maxsize=64)
 def _fade(size: int, rate: float) -> FloatArray:
-    return frozen(2.0 ** (np.arange(size) * rate))
+    return frozen(np.asarray(2.0 ** (np.arange(size) * rate), dtype=float))
 
 
 def _losses(forecasts: FloatArray, target: FloatArray, grid: Origins, out: FloatArray) -> None:
