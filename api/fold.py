@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from api.database import engine_of, issued, job, now, reading, rows_engine_of, writing
 from api.fold_rows import Parts, category_row, parts_of, run_of
+from api.odata.inserting import insert_rows
 from api.odata.model import ACCURACY, CATEGORIES, CONTRIBUTIONS, FORECASTS, KEY, RUNS, SIGNALS
 from api.odata.tables import FORECAST_ROW, TABLES, fold_state
 from api.settings import Settings
@@ -131,11 +132,11 @@ def _write(connection: sa.Connection, made: list[Parts], runs: list[dict[str, An
     for parts in made:
         for row in parts.forecasts:
             row["IsLatest"] = newest.get(row["Category"]) == row["Receipt"]
-    _insert(connection, RUNS.name, runs)
-    _insert(connection, FORECASTS.name, [row for parts in made for row in parts.forecasts])
-    _insert(connection, CONTRIBUTIONS.name, [row for parts in made for row in parts.contributions])
-    _insert(connection, SIGNALS.name, [row for parts in made for row in parts.signals])
-    _insert(connection, ACCURACY.name, [parts.accuracy for parts in made])
+    insert_rows(connection, TABLES[RUNS.name], runs)
+    insert_rows(connection, TABLES[FORECASTS.name], [row for parts in made for row in parts.forecasts])
+    insert_rows(connection, TABLES[CONTRIBUTIONS.name], [row for parts in made for row in parts.contributions])
+    insert_rows(connection, TABLES[SIGNALS.name], [row for parts in made for row in parts.signals])
+    insert_rows(connection, TABLES[ACCURACY.name], [parts.accuracy for parts in made])
     for category, receipt in newest.items():
         old = sa.and_(FORECAST_ROW.c.Category == category, FORECAST_ROW.c.IsLatest == sa.true())
         over = FORECAST_ROW.update().where(old, FORECAST_ROW.c.Receipt != receipt)
@@ -155,16 +156,6 @@ def _newest(connection: sa.Connection, made: list[Parts]) -> dict[str, str]:
     for category, receipt in connection.execute(written.group_by(column.Category)):
         newest[category] = max(newest[category], receipt)
     return newest
-
-
-def _insert(connection: sa.Connection, name: str, rows: Sequence[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    if connection.dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert
-    else:
-        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
-    connection.execute(insert(TABLES[name]).on_conflict_do_nothing(index_elements=[KEY]), rows)
 
 
 def follow_jobs(settings: Settings) -> None:
@@ -212,7 +203,7 @@ def follow_store(settings: Settings, snapshots: Snapshots) -> None:
         if keys:
             connection.execute(_CATEGORY_ROW.delete().where(_CATEGORY_ROW.c[KEY] == sa.bindparam("key")),
                                [{"key": key} for key in keys])  # fmt: skip
-        _insert(connection, CATEGORIES.name, changed)
+        insert_rows(connection, _CATEGORY_ROW, changed)
 
 
 def _differs(row: dict[str, Any], shown: sa.RowMapping | None) -> bool:

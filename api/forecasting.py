@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -106,8 +108,9 @@ def _inline(body: ForecastRequest, history: Values) -> Forecast:
         for signal in body.signals
     ]
     sales = arrays.Values(**_consecutive(history))
-    for field, given in [("history", sales), *((f"signals.{i}", signal) for i, signal in enumerate(signals))]:
-        _check_labels(field, given)
+    _check_labels("history", sales)
+    for i, signal in enumerate(signals):
+        _check_labels(f"signals.{i}", signal)
     return forecast(
         sales,
         body.horizon,
@@ -126,8 +129,16 @@ def _consecutive(given: Values) -> dict[str, Any]:
 
 def _check_labels(field: str, given: arrays.Values) -> None:
     """`start` must be the label of a period, and the last period one that dates can name."""
-    if given.first_label != given.start:
+    if not _named_well(given.start, given.frequency):
         allowed = f"the label of a period of {given.frequency}, such as {given.first_label}"
         raise ForecastError(f"{field}.start", str(given.start), allowed)
-    if given.labels[-1] > np.datetime64(LAST):
+    if given.labels[-1] > _LAST:
         raise ForecastError(f"{field}.values", f"periods to {given.labels[-1]}", f"periods to {LAST}")
+
+
+_LAST = np.datetime64(LAST)
+
+
+@lru_cache(maxsize=256)
+def _named_well(start: dt.date, frequency: str) -> bool:
+    return bool(arrays.Values(start=start, frequency=frequency, values=[0.0]).first_label == start)

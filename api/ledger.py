@@ -29,6 +29,7 @@ class Issued:
     key_id: str | None = None
     run: str | None = None
     issued: dt.datetime | None = None  # UTC without a zone; None until it is appended
+    held: bool = False  # its rows for OData are not made before its run is over
 
 
 class Ledger:
@@ -91,7 +92,7 @@ def _row(entry: Issued) -> dict[str, Any]:
         "key_id": entry.key_id,
         "request": zlib.compress(entry.request, 1),
         "answer": zlib.compress(entry.answer, 1),
-        "folded": False,
+        "folded": entry.held,
     }
 
 

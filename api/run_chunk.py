@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
+import time
 from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import orjson
-import pyarrow as pa
 import sqlalchemy as sa
 
 from api.batch.parts import write
@@ -22,6 +22,7 @@ from api.ledger import Issued, Ledger
 from api.making import MadeFor, made, made_for
 from api.models import ForecastRequest
 from api.run_input import items_of, place_of
+from api.run_table import Result, table_of
 from api.settings import Settings
 from api.snapshots import Snapshots
 from api.worker import Work
@@ -37,9 +38,7 @@ run_failure = sa.Table(
     sa.Column("category", sa.Text, nullable=False),
     sa.Column("problem", sa.LargeBinary, nullable=False),  # a problem detail
 )
-_HEAD = {"number": pa.int32(), "category": pa.string(), "receipt": pa.string(), "unit": pa.string()}
-_BODY = {"period": pa.date32(), "kind": pa.string(), "value": pa.float64(), "median": pa.float64()}
-_TAIL = {"contributions": pa.map_(pa.string(), pa.float64()), "problem": pa.string()}
+TOLD_SECONDS = 1.0
 
 
 def do_chunk_of(settings: Settings, run: str, chunk: int) -> None:
@@ -68,34 +67,62 @@ def _made_for(settings: Settings) -> MadeFor:
 def do_chunk(work: Work, chunk: int, *, held: bool = False) -> None:
     """Forecast one chunk and keep it; what cannot be forecast is noted. Done again it leaves the same.
 
-    `held`: its rows for OData, which cost as much as its forecasts, are made once the run is over (see `release`).
+    What is done is kept every second, so that a run tells how far it is. `held`: its rows for OData, which cost as much
+    as its forecasts, are made once the run is over (see `release`).
     """
-    first = chunk * CHUNK
-    results = [
-        (i, None, item) if isinstance(item, bytes) else (i, item.category, _made(work, item, i))
-        for i, item in enumerate(items_of(work, chunk), first)
-    ]
-    kept = [result for _, _, result in results if isinstance(result, Issued)]
-    work.ledger.append(*kept)
-    if held:
-        _fold(work.engine, issued.c.receipt.in_([entry.receipt for entry in kept]), over=True)
-    failures = [
-        {"run": work.job.job, "number": i, "category": name or "", "problem": result}
-        for i, name, result in results
-        if isinstance(result, bytes)
-    ]
-    note_failures(work.engine, work.job.job, first, failures)
-    write(_table(results), part_of(place_of(work), chunk))  # last: where it is, the chunk is done
+    results: list[Result] = []
+    keeping = _Keeping(work, chunk * CHUNK, held)
+    for i, item in enumerate(items_of(work, chunk), chunk * CHUNK):
+        category, result = (None, item) if isinstance(item, bytes) else (item.category, _made(work, item, i))
+        results.append((i, category, result))
+        keeping.add(i, category, result)
+    keeping.end()
+    write(table_of(results), part_of(place_of(work), chunk))  # last: where it is, the chunk is done
 
 
-def release(database: sa.Engine, run: str) -> None:
-    """Have the rows for OData made that were held back."""
-    _fold(database, issued.c.run == run, over=False)
+class _Keeping:
+    """Keeps the results of a chunk as they come, those of a second in one transaction."""
+
+    def __init__(self, work: Work, first: int, held: bool) -> None:
+        self._work, self._first, self._held = work, first, held
+        self._made: list[Issued] = []
+        self._failures: list[dict[str, Any]] = []
+        self._noted = 0  # failures
+        self._writing: list[Future[None]] = []
+        self._told = time.monotonic()
+
+    def add(self, number: int, category: str | None, result: Issued | bytes) -> None:
+        """Keep a result, soon."""
+        if isinstance(result, bytes):
+            failure = {"run": self._work.job.job, "number": number, "category": category or "", "problem": result}
+            self._failures.append(failure)
+        else:
+            self._made.append(replace(result, held=self._held))
+        if time.monotonic() - self._told > TOLD_SECONDS:
+            self._keep()
+
+    def _keep(self) -> None:
+        self._writing.append(self._work.ledger.append_soon(*self._made))
+        if len(self._failures) > self._noted:
+            self._note()
+        self._made, self._told = [], time.monotonic()
+
+    def _note(self) -> None:
+        note_failures(self._work.engine, self._work.job.job, self._first, self._failures)
+        self._noted = len(self._failures)
+
+    def end(self) -> None:
+        """Wait until all is safe on disk. Raises what the database raises."""
+        self._writing.append(self._work.ledger.append_soon(*self._made))
+        for kept in self._writing:
+            kept.result()
+        self._note()  # also where there is none now: an interrupted try may have left some
 
 
-def _fold(database: sa.Engine, which: sa.ColumnElement[bool], *, over: bool) -> None:
+def release(database: sa.Engine, receipts: Sequence[str]) -> None:
+    """Have the rows for OData made that were held back; a few at a time, as nobody else can write meanwhile."""
     with writing(database) as connection:
-        connection.execute(issued.update().where(which).values(folded=over))
+        connection.execute(issued.update().where(issued.c.receipt.in_(receipts)).values(folded=False))
 
 
 def part_of(place: Path, chunk: int) -> Path:
@@ -120,41 +147,3 @@ def note_failures(database: sa.Engine, run: str, first: int, failures: list[dict
         connection.execute(run_failure.delete().where(run_failure.c.run == run, in_chunk))
         if failures:
             connection.execute(run_failure.insert(), failures)
-
-
-def _table(results: list[tuple[int, str | None, Issued | bytes]]) -> pa.Table:
-    """One row a forecast and period; one a forecast that could not be made."""
-    rows: list[dict[str, Any]] = []
-    for number, category, result in results:
-        head = {"number": number, "category": category}
-        if isinstance(result, bytes):
-            rows.append(head | {"problem": result.decode()})
-        else:
-            rows += _rows(head, orjson.loads(result.answer))
-    levels = sorted({float(name[3:]) for row in rows for name in row if name.startswith("lo-")})
-    return pa.Table.from_pylist(rows, schema_of(levels))
-
-
-def schema_of(levels: Sequence[float]) -> pa.Schema:
-    """The columns of the results of a run whose forecasts have these levels."""
-    ends = [f"{end}-{level:g}" for level in levels for end in ("lo", "hi")]
-    return pa.schema(_HEAD | _BODY | dict.fromkeys(ends, pa.float64()) | _TAIL)
-
-
-def _rows(head: dict[str, Any], answer: dict[str, Any]) -> list[dict[str, Any]]:
-    head |= {"receipt": answer["receipt"], "unit": answer["unit"]}
-    return [_row(head, period) for period in answer["forecast"]]
-
-
-def _row(head: dict[str, Any], period: dict[str, Any]) -> dict[str, Any]:
-    row = head | {name: period[name] for name in ("kind", "value", "median")}
-    row["period"] = _day(period["period"])
-    for level, (low, high) in period["intervals"].items():
-        row[f"lo-{level}"], row[f"hi-{level}"] = low, high
-    row["contributions"] = list(period["contributions"].items())
-    return row
-
-
-@lru_cache(maxsize=4096)
-def _day(text: str) -> dt.date:
-    return dt.date.fromisoformat(text)

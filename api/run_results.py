@@ -16,8 +16,9 @@ import sqlalchemy as sa
 from api.bulk import told
 from api.database import reading
 from api.jobs import Job
-from api.run_chunk import part_of, run_failure, schema_of
+from api.run_chunk import part_of, run_failure
 from api.run_input import asked_of, folder
+from api.run_table import schema_of
 from api.runs import answers_of, chunks_of
 from api.security import Caller
 from api.settings import Settings

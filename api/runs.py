@@ -31,7 +31,7 @@ from signals.connector import ConfigError
 from signals.store import Snapshot
 
 KIND = "run"
-GROUP = 16  # chunks of one part of the job
+GROUP = 64  # chunks of one part of the job: at its end processes wait for the last one
 HERE = 256  # a run of up to so many is done in the job worker itself: processes would take longer to start
 
 
@@ -97,8 +97,14 @@ def parts_of(asked: int) -> int:
     return -(-chunks_of(asked) // GROUP)
 
 
+def chunks_of_part(number: int, parts: int, asked: int) -> range:
+    """The chunks of one of so many parts: a run keeps its parts, whatever `GROUP` was when it began."""
+    size = -(-chunks_of(asked) // parts)
+    return range(number * size, min((number + 1) * size, chunks_of(asked)))
+
+
 class ForecastRun:
-    """Does a run: parts of up to 16 chunks of up to 256 forecasts, on all cores."""
+    """Does a run: parts of up to `GROUP` chunks of up to 256 forecasts, on all cores."""
 
     def parts(self, work: Work) -> int:
         """By the number of forecasts."""
@@ -110,8 +116,8 @@ class ForecastRun:
     def part(self, work: Work, number: int) -> None:
         """Do some chunks, but for those that an interrupted try has done."""
         asked = asked_of(work.settings, work.job.job, orjson.loads(work.job.request))
-        place, mine = place_of(work), range(number * GROUP, min((number + 1) * GROUP, chunks_of(asked)))
-        chunks = [chunk for chunk in mine if not part_of(place, chunk).is_file()]
+        mine = chunks_of_part(number, work.job.total, asked)
+        chunks = [chunk for chunk in mine if not part_of(place_of(work), chunk).is_file()]
         if asked <= HERE:
             for chunk in chunks:
                 do_chunk(work, chunk)
@@ -135,7 +141,8 @@ class ForecastRun:
 
 def _leave(work: Work, asked: int) -> None:
     if asked > HERE:
-        release(work.engine, work.job.job)
+        for first in range(0, asked, CHUNK):
+            release(work.engine, [receipt_of_job(work.job, i) for i in range(first, min(first + CHUNK, asked))])
     forget(work)
     run_pool.leave(work.job.job)
 

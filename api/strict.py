@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
@@ -18,6 +19,8 @@ from api.security import Needs
 DEEPEST = 32  # levels of a JSON body
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|([\[{\]}])', re.DOTALL)  # skips texts
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_LONG = b"0" * 19  # digits of a number that may be beyond 64 bits
 _WHOLE = re.compile(r"-?\d{1,30}", re.ASCII)
 
 
@@ -78,7 +81,32 @@ def parse_json(body: bytes) -> Any:
         detail = f"the body is not UTF-8: byte {error.start + 1} is 0x{error.object[error.start]:02x}"
         raise Problem(400, "bad-request", detail) from None
     _check_depth(text)
-    return json.loads(text, object_pairs_hook=_once)
+    try:
+        return _plainly(body, text.count(":"))
+    except ValueError:
+        return json.loads(text, object_pairs_hook=_once)
+
+
+def _plainly(body: bytes, colons: int) -> Any:
+    """As `json` reads it, in a fifth of the time; raises ValueError where the two might differ.
+
+    A body that has as many colons as members names none twice.
+    """
+    if _LONG in body.translate(_ZEROS):
+        raise ValueError("a number of which orjson makes a float")
+    found = orjson.loads(body)
+    if _members(found) != colons:
+        raise ValueError("a doubled name, or a colon in a text")
+    return found
+
+
+def _members(found: Any) -> int:
+    """How many members the objects in it have; lists that do not begin with an object or a list count as flat."""
+    if isinstance(found, dict):
+        return len(found) + sum(_members(one) for one in found.values() if isinstance(one, (dict, list)))
+    if isinstance(found, list) and found and isinstance(found[0], (dict, list)):
+        return sum(map(_members, found))
+    return 0
 
 
 def _check_depth(text: str) -> None:

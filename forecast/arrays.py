@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -34,13 +34,31 @@ class Values:
     @cached_property
     def labels(self) -> Days:
         """The labels of the periods, (periods,)."""
-        first = np.datetime64(self.start, "D")
-        return freq.consecutive(first, len(np.asarray(self.values)), freq.check(self.frequency))
+        return self.spans[0]
+
+    @cached_property
+    def spans(self) -> tuple[Days, Days, Days]:
+        """The labels of the periods, their first days, and the days after their last ones, each (periods,)."""
+        count = len(np.asarray(self.values))
+        return _spans(self.start, count, freq.check(self.frequency))
 
     @property
     def first_label(self) -> np.datetime64:
         """The label of the period that holds `start`: `start` itself where all is well."""
-        return np.datetime64(freq.label(self.labels[:1], freq.check(self.frequency))[0])
+        return _label(self.start, freq.check(self.frequency))
+
+
+@lru_cache(maxsize=256)
+def _spans(start: dt.date, periods: int, frequency: str) -> tuple[Days, Days, Days]:
+    """Made once: many series have the same."""
+    labels = freq.consecutive(np.datetime64(start, "D"), periods, frequency)
+    first, after = freq.spans(labels, frequency)
+    return freq.frozen(labels), freq.frozen(first), freq.frozen(after)
+
+
+@lru_cache(maxsize=256)
+def _label(start: dt.date, frequency: str) -> np.datetime64:
+    return np.datetime64(freq.label(np.array([start], "datetime64[D]"), frequency)[0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +99,8 @@ def read_signal_values(
         count = len(labels) if moment is None or one.future_known else int((labels <= moment).sum())
         same = one.start, one.frequency, count
         if same not in spans:
-            spans[same] = freq.spans(labels[:count], freq.check(one.frequency))
+            _, start, end = one.spans
+            spans[same] = (start, end) if count == len(labels) else (start[:count], end[:count])
         if count:
             found.append((one, *spans[same], values[:count]))
     return found

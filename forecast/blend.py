@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
+from forecast.frequency import frozen
 from forecast.origins import Origins
 from forecast.transform import FloatArray
 
@@ -35,7 +38,7 @@ def weights(forecasts: FloatArray, target: FloatArray, grid: Origins, half_life:
     groups = (size - first - 1) // REFRESHED + 1
     loss = np.zeros((*forecasts.shape[:-1], groups * REFRESHED))
     _losses(forecasts, target, grid, loss[..., REFRESHED - 1 - first :])
-    fade = 2.0 ** (np.arange(loss.shape[-1]) * (grid.stride / half_life))
+    fade = _fade(loss.shape[-1], grid.stride / half_life)
     total = (loss.reshape(-1, REFRESHED) @ fade[:REFRESHED]).reshape(*forecasts.shape[:-1], groups) * fade[::REFRESHED]
     told = known((np.cumsum(np.isfinite(target), axis=-1) > 0).astype(float), grid.delays, 0.0)[
         :, None, first::REFRESHED
@@ -45,6 +48,11 @@ def weights(forecasts: FloatArray, target: FloatArray, grid: Origins, half_life:
     out[..., :first] = 1 / forecasts.shape[1]
     out[..., first:] = np.repeat(weight, REFRESHED, axis=-1)[..., : size - first]
     return out
+
+
+@lru_cache(maxsize=64)
+def _fade(size: int, rate: float) -> FloatArray:
+    return frozen(np.asarray(2.0 ** (np.arange(size) * rate), dtype=float))
 
 
 def _losses(forecasts: FloatArray, target: FloatArray, grid: Origins, out: FloatArray) -> None:

@@ -4,6 +4,7 @@ origin, so that today's answer rests on all that is known."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -23,12 +24,12 @@ class Blocks:
     count: int
     size: int
 
-    @property
+    @cached_property
     def front(self) -> int:
         """How many places of the first block lie before the first origin."""
         return (1 - self.count) % self.size
 
-    @property
+    @cached_property
     def blocks(self) -> int:
         """How many blocks there are."""
         return (self.front + self.count - 1) // self.size + 1
@@ -73,6 +74,7 @@ def _before(total: FloatArray) -> FloatArray:
     return out
 
 
+@lru_cache(maxsize=64)
 def blocks_of(count: int) -> Blocks:
     """The blocks of `count` origins."""
     return Blocks(count, max(1, count // _ENOUGH))

@@ -7,8 +7,10 @@ chunk.series     one row a category: what came of it, and why not
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from forecast.arrays import SignalValues, Values
 from forecast.chunk_tables import Chunk, Outcome, tabulated
 from forecast.core import forecast
 from forecast.errors import ForecastError, HistoryError, SignalsError
-from forecast.frequency import Days
+from forecast.frequency import Days, IntArray
 from forecast.series import versions
 from forecast.transform import FloatArray
 
@@ -203,6 +205,19 @@ class _OddError(Exception):
 
 def _regular(days: Days, y: FloatArray, frequency: str | None) -> Values:
     """Sorted rows as consecutive values, NaN in the gaps."""
+    start, name, count, at = _calendar(days.tobytes(), frequency)
+    values = y
+    if at is not None:
+        values = np.full(count, np.nan)
+        values[at] = y
+    return Values(start=start, frequency=name, values=values)
+
+
+@lru_cache(maxsize=64)
+def _calendar(rows: bytes, frequency: str | None) -> tuple[dt.date, str, int, IntArray | None]:
+    """The first of sorted days, their frequency, how many periods they span, and where they lie in those; None for
+    where there are no gaps. Many series have the same days."""
+    days = np.frombuffer(rows, "datetime64[D]")
     number = freq.numbered(days)
     if len(days) < 2 or not (number[1:] > number[:-1]).all():
         raise _OddError
@@ -214,13 +229,11 @@ def _regular(days: Days, y: FloatArray, frequency: str | None) -> Values:
     if len(whole) == len(days):
         if not (whole == days).all():
             raise _OddError
-        return Values(start=days[0].item(), frequency=name, values=y)
+        return days[0].item(), name, len(whole), None
     at = np.searchsorted(whole, days)
     if at[-1] >= len(whole) or not (whole[at] == days).all():
         raise _OddError
-    values = np.full(len(whole), np.nan)
-    values[at] = y
-    return Values(start=days[0].item(), frequency=name, values=values)
+    return days[0].item(), name, len(whole), freq.frozen(at)
 
 
 def _named(

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -97,7 +98,7 @@ def forecast(
         history_start=run.series.start,
         history_end=run.series.end - np.timedelta64(1, "D"),
         engine=EngineUsed(run.engine.name, _configuration(run, calendar, scenario), "champion", _reason(run)),
-        ds=run.series.future(horizon),
+        ds=run.series.future(horizon).copy(),  # the grid's own are shared
         kinds=_kinds(run, horizon),
         mean=np.where(shut, 0.0, mean),
         median=np.where(shut, 0.0, run.scale.units(path)),
@@ -303,17 +304,36 @@ def _edges(run: _Run) -> list[str]:
 
 def _configuration(run: _Run, calendar: str | None, scenario: Mapping[str, pd.Series] | None) -> str:
     """Names everything but the data that the answer depends on."""
-    resolved = {
+    series, problem = run.series, run.problem
+    signals, paths = tuple(r.name for r in problem.regressors), tuple(sorted(scenario or ()))
+    members = tuple(sorted(run.path.members))  # those that a deadline left
+    return _digest(
+        run.engine.name, series.frequency, series.season_lengths, problem.horizon, calendar, signals, paths, members
+    )
+
+
+@lru_cache(maxsize=256)
+def _digest(
+    engine: str,
+    frequency: str,
+    seasons: tuple[float, ...],
+    horizon: int,
+    calendar: str | None,
+    signals: tuple[str, ...],
+    scenario: tuple[str, ...],
+    members: tuple[str, ...],
+) -> str:
+    resolved: dict[str, object] = {
         "version": VERSION,
-        "engine": run.engine.name,
-        "frequency": run.series.frequency,
-        "seasons": run.series.season_lengths,
-        "horizon": run.problem.horizon,
+        "engine": engine,
+        "frequency": frequency,
+        "seasons": seasons,
+        "horizon": horizon,
         "calendar": calendar,
-        "signals": [r.name for r in run.problem.regressors],
-        "scenario": sorted(scenario) if scenario else [],
+        "signals": signals,
+        "scenario": scenario,
     }
-    if run.path.members:  # those that a deadline left
-        resolved["members"] = sorted(run.path.members)
+    if members:
+        resolved["members"] = members
     digest = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()
     return f"cfg_{digest[:16]}"

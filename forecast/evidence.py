@@ -14,6 +14,7 @@ import numpy as np
 from forecast.blend import known
 from forecast.blocks import Blocks
 from forecast.candidates import CLIP, Candidates, candidates_of
+from forecast.fading import growth
 from forecast.origins import Origins
 from forecast.surprise import LAGS, Surprises
 from forecast.transform import FloatArray
@@ -65,23 +66,23 @@ def sheet_of(errors: FloatArray, delays: tuple[int, ...], half_life: float) -> S
     """
     told = np.isfinite(errors)
     size = np.where(told, np.abs(errors), 0.0)
-    growth = 2.0 ** (np.arange(errors.shape[-1]) / half_life)
-    sums = known(np.stack([told, told * growth, size * growth, size], axis=1), delays, 0.0)
+    grown = growth(errors.shape[-1], half_life)
+    sums = known(np.stack([told, told * grown, size * grown, size], axis=1), delays, 0.0)
     count, discounted, total = np.cumsum(sums[:, :3], axis=-1).transpose(1, 0, 2)
     scale = total / np.maximum(discounted, _TINY)
     usable = told & (count >= MIN_SCALE) & (scale > _TINY)
     error, scale = np.where(usable, errors, 0.0), np.where(usable, scale, 1.0)
     relative = error / scale
-    effective = np.cumsum(known(usable * growth, delays, 0.0), axis=-1)
+    effective = np.cumsum(known(usable * grown, delays, 0.0), axis=-1)
     return Sheet(
         error=error,
         seen=usable.astype(float),
         scaled=np.clip(relative, -CLIP, CLIP),
         tame=np.clip(relative, -_SHOCK, _SHOCK) * scale,
         unit=usable / scale,
-        weight=usable * growth / scale / scale,
-        decay=1 / growth,
-        ridge=effective / (effective + _SHRINK * growth),
+        weight=usable * grown / scale / scale,
+        decay=1 / grown,
+        ridge=effective / (effective + _SHRINK * grown),
         noise=_VARIANCE * np.array(delays, dtype=float),
         largest=np.maximum.accumulate(sums[:, 3], axis=-1),
         delays=delays,

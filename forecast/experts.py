@@ -22,9 +22,10 @@ import numpy as np
 
 from forecast.aligned import Calendar, followed
 from forecast.calendar import Alignment
+from forecast.frequency import frozen
 from forecast.holt_winters import KERNEL, REACH, States, holt_winters
 from forecast.origins import Origins
-from forecast.season import analog_lags
+from forecast.season import BoolArray, IntArray, analog_lags
 from forecast.smoothing import Filters, smooth
 from forecast.transform import FloatArray
 
@@ -184,23 +185,32 @@ def _moves(history: Smoothed, season: float, years: list[int], grid: Origins) ->
     One year is taken as it was; in a mean over more of them the shape is averaged over neighbours, but where that
     would look beyond t.
     """
-    z, plain, steps = history.z, history.plain, np.array(grid.steps)
-    lags = analog_lags(season, steps, years[-1])
-    lags = lags[: max(1, int(np.count_nonzero(lags[:, 0] < z.size)))]
-    distinct = lags[:, :1] if (lags == lags[:, :1]).all() else lags  # a level is the same for all steps of one lag
-    then = grid.rows - distinct[:, :, None]
-    known = (then >= 0)[:, :, None]
-    level = plain[:, np.maximum(then, 0)].transpose(1, 2, 0, 3) * known
-    at = np.maximum(grid.rows + (steps - lags)[:, :, None], 0)
+    z, plain = history.z, history.plain
+    then, known, at, near = _places(season, years[-1], grid, z.size)
+    level = plain[:, then].transpose(1, 2, 0, 3) * known
     raw = z[at][:, :, None]
     shape = raw
     if round(season) in _WEEKLY:
-        shape = np.where((steps - lags > -REACH)[:, :, None, None], raw, _rounded(z)[at][:, :, None])
+        shape = np.where(near, raw, _rounded(z)[at][:, :, None])
     moves = [raw[0] * known[0] - level[0]]
     for k in years[1:]:
         count = np.maximum(known[:k].sum(axis=0), 1)
         moves.append(((shape[:k] * known[:k]).sum(axis=0) - level[:k].sum(axis=0)) / count)
     return moves
+
+
+@lru_cache(maxsize=64)
+def _places(season: float, years: int, grid: Origins, n: int) -> tuple[IntArray, BoolArray, IntArray, BoolArray]:
+    """For each year, step and origin: where the level lies and whether that is known, where the shape lies, and whether
+    its neighbours would lie beyond the origin. The same for all histories of `n` periods."""
+    steps = np.array(grid.steps)
+    lags = analog_lags(season, steps, years)
+    lags = lags[: max(1, int(np.count_nonzero(lags[:, 0] < n)))]
+    distinct = lags[:, :1] if (lags == lags[:, :1]).all() else lags  # a level is the same for all steps of one lag
+    then = grid.rows - distinct[:, :, None]
+    at = np.maximum(grid.rows + (steps - lags)[:, :, None], 0)
+    known, near = (then >= 0)[:, :, None], (steps - lags > -REACH)[:, :, None, None]
+    return frozen(np.maximum(then, 0)), frozen(known), frozen(at), frozen(near)
 
 
 def _rounded(z: FloatArray) -> FloatArray:

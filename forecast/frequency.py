@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
 from forecast.errors import HistoryError, OptionError
 from forecast.transform import median
 
+Scalar = TypeVar("Scalar", bound=np.generic)
 Days = npt.NDArray[np.datetime64]  # datetime64[D] throughout
 IntArray = npt.NDArray[np.int64]
 
@@ -104,6 +107,13 @@ def consecutive(first: np.datetime64, periods: int, frequency: str) -> Days:
     if family(frequency) in ("MS", "QS") and label(np.array([first], "datetime64[D]"), frequency)[0] != first:
         return np.concatenate([np.array([first], "datetime64[D]"), following(first, periods - 1, frequency)])
     return _steps(first, np.arange(periods), frequency)
+
+
+def frozen(values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """What many share and so none may change."""
+    found = values.view()
+    found.flags.writeable = False
+    return found
 
 
 def between(first: np.datetime64, last: np.datetime64, frequency: str) -> Days:

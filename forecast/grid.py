@@ -11,6 +11,7 @@ from forecast import frequency as freq
 from forecast.frequency import Days, IntArray
 from forecast.transform import FloatArray, median
 
+_MOST_CUTS = 32  # that are kept: a grid serves many series
 _MIN_COVER = 0.5  # of a period's days, where what is laid on it has holes
 
 
@@ -58,9 +59,13 @@ class Grid:
         are kept with their cut.
         """
         key = id(start), id(end)
-        if key not in self._cuts:
-            self._cuts[key] = start, end, _cut(freq.numbered(start) - self.first, freq.numbered(end) - self.first, self)
-        return self._cuts[key][2]
+        found = self._cuts.get(key)
+        if found is None:
+            if len(self._cuts) >= _MOST_CUTS:
+                self._cuts.clear()
+            cut = _cut(freq.numbered(start) - self.first, freq.numbered(end) - self.first, self)
+            found = self._cuts[key] = start, end, cut
+        return found[2]
 
 
 def grid(labels: Days, frequency: str) -> Grid:

@@ -59,7 +59,8 @@ def holt_winters(
     """
     n, count, gains = z.size, len(filters), len(seasonal_gains)
     size = min(_LONGEST_BLOCK, season - (REACH if rounding else 0))
-    level, slope, state, rounded = np.zeros((4, count, n, gains))
+    whole = np.zeros((4, count, n, gains))
+    level, slope, state, rounded = whole
     level[:, :season] = smooth(z[:season], filters)[0][:, :, None]
     state[:, :season] = rounded[:, :season] = (z[:season] - z[:season].mean())[:, None]
     if rounding:
@@ -75,7 +76,7 @@ def holt_winters(
         state[:, block] = rounded[:, block] = state[:, before] + seasonal_gains * left
         if rounding:
             _round(rounded, state, first - REACH, block.stop)
-    joined = np.stack([level, slope, state, rounded]).transpose(0, 3, 1, 2).reshape(4, gains * count, n)
+    joined = whole.transpose(0, 3, 1, 2).reshape(4, gains * count, n)
     return States(joined[0], joined[1], joined[2], joined[3], season)
 
 

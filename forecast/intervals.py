@@ -15,11 +15,13 @@ estimated and errors are. All origins are done at once, each with what was known
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from forecast.fading import growth
+from forecast.frequency import frozen
 from forecast.season import IntArray
 from forecast.transform import FloatArray
 
@@ -65,7 +67,7 @@ class Errors:
     @cached_property
     def moments(self) -> IntArray:
         """The first origin, as an index, at which each error was known, (steps, origins): the first from t+h on."""
-        return np.searchsorted(self.origins, self.origins + self.steps[:, None])
+        return _moments(_key(self.origins), _key(self.steps))
 
     @cached_property
     def seen(self) -> npt.NDArray[np.bool_]:
@@ -129,7 +131,7 @@ def now(errors: Errors, horizon: int, last: int) -> FloatArray:
     steps = np.arange(1, horizon + 1)
     scale = np.interp(steps, errors.steps, errors.ending_at(last).scale[:, -1])
     scale *= np.maximum(steps / errors.steps[-1], 1.0) ** _GROWTH
-    return np.asarray(scale[:, None] * student(PROBABILITIES))
+    return np.asarray(scale[:, None] * _STUDENT)
 
 
 def past(errors: Errors, probabilities: FloatArray) -> FloatArray:
@@ -163,6 +165,7 @@ _ANGLES = np.linspace(-np.pi / 2, np.pi / 2, 8003)[1:-1]
 _COSINE, _SINE = np.cos(_ANGLES), np.sin(_ANGLES)
 _CUMULATIVE = 0.5 + (_ANGLES + _SINE * _COSINE * (1 + 2 / 3 * _COSINE**2)) / np.pi  # at sqrt(5) tan(angle), exactly
 _QUANTILES = np.tan(_ANGLES) * 3 * np.pi / 4  # sqrt(5) tan(angle) over the mean absolute value, 4 sqrt(5) / (3 pi)
+_STUDENT = student(PROBABILITIES)
 
 
 def _cut(values: FloatArray, kept: npt.NDArray[np.bool_], added: int) -> FloatArray:
@@ -198,16 +201,33 @@ def _recent(errors: Errors, ratios: FloatArray) -> FloatArray:
 
 def _season(errors: Errors, ratios: FloatArray) -> FloatArray:
     """Errors of the same step a season ago over the usual ones of that time, (steps, origins)."""
-    reach = 1.5 if errors.season > _LONG_SEASON else 0.5
-    first = np.searchsorted(errors.origins, errors.origins - errors.season - reach)
-    stop = np.searchsorted(errors.origins, errors.origins - errors.season + reach)
-    known = np.searchsorted(errors.origins, errors.origins - errors.steps[:, None], side="right")
-    stop = np.maximum(np.minimum(stop, known), first)
+    first, stop = _season_ago(_key(errors.origins), _key(errors.steps), errors.season)
     total, count = (
         np.take_along_axis(sums, stop, axis=1) - sums[:, first]
         for sums in (_sums(ratios), _sums(errors.seen.astype(float)))
     )
     return _drawn(total, count, 1.0)
+
+
+def _key(values: IntArray) -> bytes:
+    return values.astype(np.int64, copy=False).tobytes()
+
+
+@lru_cache(maxsize=64)
+def _moments(origins: bytes, steps: bytes) -> IntArray:
+    at, ahead = np.frombuffer(origins, np.int64), np.frombuffer(steps, np.int64)
+    return frozen(np.searchsorted(at, at + ahead[:, None]))
+
+
+@lru_cache(maxsize=64)
+def _season_ago(origins: bytes, steps: bytes, season: float) -> tuple[IntArray, IntArray]:
+    """From which origin (origins,), and up to which (steps, origins), the same season lay and its error was known."""
+    at, ahead = np.frombuffer(origins, np.int64), np.frombuffer(steps, np.int64)
+    reach = 1.5 if season > _LONG_SEASON else 0.5
+    first = np.searchsorted(at, at - season - reach)
+    stop = np.searchsorted(at, at - season + reach)
+    known = np.searchsorted(at, at - ahead[:, None], side="right")
+    return frozen(first), frozen(np.maximum(np.minimum(stop, known), first))
 
 
 def _sums(values: FloatArray) -> FloatArray:
@@ -229,7 +249,7 @@ def _doubt(disagreement: FloatArray) -> FloatArray:
 def _faded(values: FloatArray, half_life: float) -> FloatArray:
     """Discounted sums up to each origin, along the last axis."""
     size = values.shape[-1]
-    grow = 2.0 ** (np.arange(size) / max(half_life, size / _SAFE))
+    grow = growth(size, max(half_life, size / _SAFE))
     return np.asarray(np.cumsum(values * grow, axis=-1) / grow)
 
 

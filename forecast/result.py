@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -189,7 +189,8 @@ class Forecast:
 
     def _periods(self) -> list[dict[str, Any]]:
         names = [f"{level:g}" for level in self.levels]
-        bounds = [np.stack(self.interval(level), axis=1).tolist() for level in self.levels]
+        ends = np.array([end for level in self.levels for end in (0.5 - level / 200, 0.5 + level / 200)])
+        bounds = intervals.at(self.grid, ends).reshape(len(self.ds), len(names), 2).tolist()
         parts = np.array(list(self.parts.values()), dtype=float).T.tolist()
         rows = zip(self.ds.astype(str).tolist(), self.kinds, self.mean.tolist(), self.median.tolist(), strict=True)
         return [
@@ -198,7 +199,7 @@ class Forecast:
                 "kind": kind,
                 "value": value,
                 "median": median,
-                "intervals": dict(zip(names, [b[i] for b in bounds], strict=True)),
+                "intervals": dict(zip(names, bounds[i], strict=True)),
                 "contributions": dict(zip(self.parts, parts[i], strict=True)),
             }
             for i, (period, kind, value, median) in enumerate(rows)
@@ -206,7 +207,7 @@ class Forecast:
 
 
 def _plain(record: EngineUsed | SignalReport | Quality) -> dict[str, Any]:
-    return {field.name: getattr(record, field.name) for field in fields(record)}
+    return dict(vars(record))
 
 
 def _listed(pair: tuple[float, float] | None) -> list[float] | None:

@@ -14,6 +14,7 @@ from forecast.errors import OptionError
 from forecast.series import Series
 
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 def analog_lags(season: float, steps: IntArray, years: int) -> IntArray:
@@ -21,9 +22,15 @@ def analog_lags(season: float, steps: IntArray, years: int) -> IntArray:
 
     The first year is the nearest one known at t, so every lag is at least h.
     """
+    return _lags(season, tuple(steps.tolist()), years)
+
+
+@lru_cache(maxsize=256)
+def _lags(season: float, ahead: tuple[int, ...], years: int) -> IntArray:
+    steps = np.array(ahead)
     nearest = np.ceil(steps / season).astype(int)
     lags = np.rint((np.arange(years)[:, None] + nearest) * season).astype(int)
-    return np.asarray(np.maximum(lags, steps))
+    return freq.frozen(np.maximum(lags, steps))
 
 
 def holidays_signal(series: Series, horizon: int, country: str) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from numbers import Real
 
 import numpy as np
@@ -49,11 +49,16 @@ class Series:
         return self.grid(horizon).labels[len(self) :]
 
     def grid(self, horizon: int) -> Grid:
-        """The periods and `horizon` more; made once, as every signal is laid on the same."""
+        """The periods and `horizon` more; made once, as every signal is laid on the same, and many series have it."""
         if horizon not in self._grids:
-            ahead = freq.following(self.ds[-1], horizon, self.frequency)
-            self._grids[horizon] = grid(np.concatenate([self.ds, ahead]), self.frequency)
+            self._grids[horizon] = _grid(self.ds.tobytes(), horizon, self.frequency)
         return self._grids[horizon]
+
+
+@lru_cache(maxsize=32)
+def _grid(days: bytes, horizon: int, frequency: str) -> Grid:
+    ds = np.frombuffer(days, "datetime64[D]")
+    return grid(freq.frozen(np.concatenate([ds, freq.following(ds[-1], horizon, frequency)])), frequency)
 
 
 @dataclass(frozen=True)

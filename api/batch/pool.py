@@ -14,6 +14,7 @@ from api.batch.parts import Part, do_part
 from api.batch.plan import Plan
 
 T = TypeVar("T")
+_RUBBISH = 20_000  # objects that are made before anybody looks for rubbish
 NICENESS = 10  # a batch leaves the cores to whoever waits for an answer
 # One thread a process in linear algebra: several in each of several processes slow one another down.
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -61,11 +62,13 @@ def new_pool(count: int) -> ProcessPoolExecutor:
 
 def _begin() -> None:
     """Lower the priority, leave Ctrl-C to the parent, end when it has died: nobody would take what is done."""
+    import gc
     import signal
 
     import pyarrow as pa
 
     os.nice(NICENESS)
+    gc.set_threshold(_RUBBISH)  # forecasts leave none; looking for it takes a few per cent of the time
     pa.set_cpu_count(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -21,6 +21,7 @@ from api.ledger import Issued, Ledger
 from api.odata.model import SETS
 from api.odata.tables import TABLES
 from api.receipts import receipt_at
+from api.run_chunk import release
 from api.settings import Settings
 from api.snapshots import Snapshots
 from tests.api.odata_rows import MOMENT, REQUEST, answer_of, fold_all, issue, period_of, signal_of
@@ -37,6 +38,18 @@ def rows(home: Path, name: str) -> list[dict[str, Any]]:
 
 def keys(home: Path) -> dict[str, list[str]]:
     return {name: [row["Id"] for row in rows(home, name)] for name in SETS}
+
+
+def test_forecasts_of_a_run_are_folded_once_it_is_over(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    receipt = receipt_at(MOMENT, 1)
+    answer = json.dumps(answer_of(receipt, "Boots", [period_of(WEEKS[0])])).encode()
+    Ledger(settings).append(Issued(receipt, "Boots", answer, REQUEST, run="a run", held=True))
+    fold_all(tmp_path)
+    assert rows(tmp_path, "Forecasts") == []
+    release(engine_of(settings), [receipt])
+    fold_all(tmp_path)
+    assert [row["Receipt"] for row in rows(tmp_path, "Forecasts")] == [receipt]
 
 
 def test_every_part_of_a_forecast_becomes_rows(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from fastapi.testclient import TestClient
 import api.run_chunk
 from api.jobs import Jobs
 from api.ledger import Ledger
-from api.runs import CHUNK, answers_of
+from api.runs import CHUNK, answers_of, chunks_of, chunks_of_part
 from api.security import Caller
 from api.settings import Settings
 from signals.store import Batch, submit
@@ -227,6 +228,34 @@ def test_a_part_that_is_done_twice_counts_once(
         assert made["counts"] == {"asked": 5, "made": 2, "failed": 3}
         assert [failure["category"] for failure in made["failures"]] == ["Belts", "Gloves", "Scarves"]
         assert [row["Category"] for row in rows(client, address)] == list(CATEGORIES)
+
+
+def test_a_run_tells_what_is_done_within_a_chunk(
+    tmp_path: Path, client_of: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_short(tmp_path)
+    make, go_on = api.run_chunk.made, threading.Event()
+
+    def made(work: Any, body: Any, number: int) -> Any:
+        assert number < 4 or go_on.wait(60)
+        return make(work, body, number)
+
+    monkeypatch.setattr(api.run_chunk, "made", made)
+    monkeypatch.setattr(api.run_chunk, "TOLD_SECONDS", 0.0)
+    with working(Settings(home=tmp_path)), client_of(tmp_path) as client:
+        address = start(client, horizon=1)
+        wait_for(lambda: client.get(address).json()["counts"] == {"asked": 5, "made": 2, "failed": 2})
+        assert client.get(address).status_code == 202
+        go_on.set()
+        assert outcome(client, address)["counts"] == {"asked": 5, "made": 2, "failed": 3}
+
+
+@pytest.mark.parametrize("asked", [1, 256, 257, 4_352, 100_000])
+@pytest.mark.parametrize("group", [1, 16, 64])
+def test_a_run_that_began_with_other_parts_leaves_no_chunk_out(asked: int, group: int) -> None:
+    chunks = chunks_of(asked)
+    parts = -(-chunks // group)
+    assert [chunk for part in range(parts) for chunk in chunks_of_part(part, parts, asked)] == list(range(chunks))
 
 
 @contextmanager

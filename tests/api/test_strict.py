@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -107,6 +108,42 @@ def test_brackets_in_a_text_nest_nothing(text: str) -> None:
             parse_json(closed.encode())
     assert parse_json(json.dumps([text] * 33).encode()) == [text] * 33
     assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-0",
+        "[-0.0, 1e-400, 1e999, 0.1, 5e-324, 123456789.123456789]",
+        "[9223372036854775807, 9223372036854775808, 18446744073709551616, -9223372036854775809, 1e22]",
+        "NaN",
+        '{"a": Infinity}',
+        '{"a:b": ":", "c": {"d": [{"e": ":"}, 1, {"f": 2}]}}',
+        '[1, {"a": 1}]',
+        r'"\ud800"',
+        r'{"\u0061": 1, "b": "\u00fc"}',
+        '"\t"',
+        '{"a": 1,}',
+        "[1] 2",
+        "",
+    ],
+)
+def test_a_body_is_read_as_the_standard_library_reads_it(text: str) -> None:
+    assert outcome(lambda: parse_json(text.encode())) == outcome(lambda: json.loads(text))
+
+
+def outcome(read: Callable[[], object]) -> str:
+    """What was read, or why not, as text: 1 is 1.0 otherwise, and NaN is not NaN."""
+    try:
+        return repr(read())
+    except json.JSONDecodeError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("text", ['[1, {"a": 1, "a": 2}]', '{"a:": {"b": 1, "\\u0062": 2}}', '[{"a": 1, "a": 1}]'])
+def test_a_doubled_name_is_found_wherever_it_stands(text: str) -> None:
+    with pytest.raises(Problem, match="is given 2 times"):
+        parse_json(text.encode())
 
 
 def test_as_many_levels_as_allowed_are_read() -> None:

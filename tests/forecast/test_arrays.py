@@ -101,3 +101,13 @@ def test_another_frequency_than_that_of_the_values_is_refused() -> None:
     history = Values(start=dt.date(2023, 1, 8), frequency="W-SUN", values=RNG.normal(9, 1, 50))
     with pytest.raises(ForecastError, match=r"frequency: got D; wanted that of the history"):
         forecast(history, 2, frequency="D")
+
+
+def test_what_many_forecasts_share_is_out_of_reach() -> None:
+    history = Values(start=dt.date(2024, 1, 7), frequency="W-SUN", values=np.arange(1.0, 61.0))
+    first = forecast(history, 4)
+    expected = first.ds.copy()
+    first.ds[:] = np.datetime64("1970-01-01")
+    assert (forecast(history, 4).ds == expected).all()
+    with pytest.raises(ValueError, match="read-only"):
+        history.labels[0] = np.datetime64("1970-01-01")
