@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
+import time
 from collections import defaultdict
 
 import sqlalchemy as sa
@@ -23,7 +24,7 @@ from api.settings import Settings
 log = logging.getLogger("groundswell")
 
 BEAT_SECONDS = 10.0
-GONE = dt.timedelta(seconds=60)
+GONE_SECONDS = 60.0
 # What it had begun too often, and what could not even note that it had failed.
 HOPELESS = ["MAX_RECOVERY_ATTEMPTS_EXCEEDED", "ERROR"]
 MOST = 1000
@@ -41,6 +42,7 @@ class Reaper:
 
     def __init__(self, settings: Settings, jobs: Jobs, asked: Asked, executor: str) -> None:
         self._settings, self._jobs, self._asked, self._executor = settings, jobs, asked, executor
+        self._signs: dict[str, tuple[dt.datetime, float]] = {}  # by worker: the last, and when we first saw it
 
     def run(self, stop: threading.Event) -> None:
         """Give a sign of life and look after the others until `stop`; an error is logged, and it is tried again."""
@@ -63,9 +65,7 @@ class Reaper:
 
     def take_over(self) -> int:
         """Enqueue again what workers without a sign of life had begun; how many workflows."""
-        with reading(engine_of(self._settings)) as connection:
-            recent = sa.select(executor_alive.c.name).where(executor_alive.c.alive > now() - GONE)
-            alive = set(connection.execute(recent).scalars())
+        alive = self._alive()
         by_queue: dict[str, list[str]] = defaultdict(list)
         for found in self._jobs.workflows("PENDING", MOST):
             if found.executor_id not in alive and found.queue_name:
@@ -74,6 +74,16 @@ class Reaper:
             log.warning("%d workflows of workers that are gone are begun again", len(numbers))
             self._jobs.resume(numbers, queue)
         return sum(map(len, by_queue.values()))
+
+    def _alive(self) -> set[str]:
+        """Whose sign of life has changed lately, by our own stopwatch: clocks jump, and differ between machines."""
+        with reading(engine_of(self._settings)) as connection:
+            signs = {row.name: row.alive for row in connection.execute(sa.select(executor_alive))}
+        moment = time.monotonic()
+        for name, sign in signs.items():
+            if self._signs.get(name, (None, 0.0))[0] != sign:
+                self._signs[name] = sign, moment
+        return {name for name in signs if moment - self._signs[name][1] <= GONE_SECONDS}
 
     def end_hopeless(self) -> None:
         """Jobs that were begun too often without coming to an end are dead."""

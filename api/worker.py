@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 import sqlalchemy as sa
 from dbos import DBOS, StepOptions
@@ -33,6 +34,7 @@ from api.jobs import (
     Jobs,
 )
 from api.ledger import Ledger
+from api.outages import outage_of, waiting_out
 from api.reaper import Reaper
 from api.settings import Settings
 from api.snapshots import Snapshots
@@ -143,28 +145,30 @@ class Worker:
         DBOS.destroy(workflow_completion_timeout_sec=self._settings.shutdown_seconds)
 
     def _register(self) -> None:
+        end = waiting_out(self._end)
+
         @DBOS.workflow(name=WORKFLOW)
         def run_job(number: str) -> None:
             try:
-                for i in range(DBOS.run_step(_step("parts"), self.parts, number)):
-                    DBOS.run_step(_step("part"), self.part, number, i)
-                DBOS.run_step(_step("finish"), self.finish, number)
+                for i in range(DBOS.run_step(_step("parts"), waiting_out(self.parts), number)):
+                    DBOS.run_step(_step("part"), waiting_out(self.part), number, i)
+                DBOS.run_step(_step("finish"), waiting_out(self.finish), number)
             except JobFailed as failure:
-                self._end(number, "failed", error=failure.error)
+                end(number, "failed", error=failure.error)
             except Exception as failure:
                 error = _cause(failure)
                 log.error("job %s is dead", number, exc_info=error)
-                self._end(number, "dead", error=unforeseen(error))
-            DBOS.run_step(_step("ended"), self.ended, number)
+                end(number, "dead", error=unforeseen(error))
+            DBOS.run_step(_step("ended"), waiting_out(self.ended), number)
 
         @DBOS.workflow(name=FORECASTS)
         def make_asked(chunk: str) -> None:
             try:
-                DBOS.run_step(_step("asked"), self._asked.make, chunk)
+                DBOS.run_step(_step("asked"), waiting_out(self._asked.make), chunk)
             except Exception as failure:
                 error = _cause(failure)
                 log.error("the forecasts of chunk %s are dead", chunk, exc_info=error)
-                self._asked.give_up(chunk, unforeseen(error))
+                waiting_out(self._asked.give_up)(chunk, unforeseen(error))
 
     def parts(self, number: str) -> int:
         """Begin a job; in how many parts it is done."""
@@ -218,7 +222,16 @@ def _cause(failure: Exception) -> Exception:
     error = failure.errors[-1] if isinstance(failure, dbos_error.DBOSMaxStepRetriesExceeded) else failure
     if isinstance(error, dbos_error.DBOSException):
         raise error
+    if outage_of(error) is not None:
+        _end_process(error)
     return error
+
+
+def _end_process(error: Exception) -> NoReturn:
+    """DBOS could not note what was done: `serve` starts the process again, which then takes up all that is not over."""
+    log.critical("the job worker ends, and goes on when it starts again: %s", error)
+    logging.shutdown()
+    os._exit(1)
 
 
 @contextmanager
