@@ -20,6 +20,7 @@ from api.settings import Settings
 FILE = Path("state") / "operations.sqlite"
 ROWS_FILE = Path("state") / "odata.sqlite"
 # For a connection to PostgreSQL, and for the acknowledgement of what was sent over one (milliseconds).
+MAKING_TABLES = 0x67726F756E64  # any number that nobody else locks
 WAITS = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
 metadata = sa.MetaData()
 rows_metadata = sa.MetaData()
@@ -121,8 +122,11 @@ def engine_at(url: str, *tables: sa.MetaData) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
-    for each in tables:
-        each.create_all(engine)
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":  # of two that make a table at the same time, one would fail
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MAKING_TABLES)))
+        for each in tables:
+            each.create_all(connection)
     return engine
 
 

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Set
 
 import sqlalchemy as sa
 from dbos import WorkflowStatus
@@ -40,9 +41,13 @@ executor_alive = sa.Table(
 class Reaper:
     """For a thread of the job worker's process."""
 
-    def __init__(self, settings: Settings, jobs: Jobs, asked: Asked, executor: str) -> None:
+    def __init__(
+        self, settings: Settings, jobs: Jobs, asked: Asked, executor: str, running: Set[str] = frozenset()
+    ) -> None:
+        """`running`: the workflows that are under way in this process, as they come and go."""
         self._settings, self._jobs, self._asked, self._executor = settings, jobs, asked, executor
         self._signs: dict[str, tuple[dt.datetime, float]] = {}  # by worker: the last, and when we first saw it
+        self._running, self._left = running, set[str]()  # left: ours that were not under way at the last look
 
     def run(self, stop: threading.Event) -> None:
         """Give a sign of life and look after the others until `stop`; an error is logged, and it is tried again."""
@@ -64,14 +69,19 @@ class Reaper:
             connection.execute(table.insert().values(name=self._executor, alive=now()))
 
     def take_over(self) -> int:
-        """Enqueue again what workers without a sign of life had begun; how many workflows."""
-        alive = self._alive()
+        """Enqueue again what workers without a sign of life had begun, or this one and then dropped; how many."""
+        alive, left = self._alive(), set[str]()
         by_queue: dict[str, list[str]] = defaultdict(list)
         for found in self._jobs.workflows("PENDING", MOST):
-            if found.executor_id not in alive and found.queue_name:
-                by_queue[found.queue_name].append(found.workflow_id)
+            number, gone = found.workflow_id, found.executor_id not in alive
+            if found.executor_id == self._executor and number not in self._running:
+                left.add(number)  # it may be about to begin, or to end
+                gone = number in self._left
+            if gone and found.queue_name:
+                by_queue[found.queue_name].append(number)
+        self._left = left
         for queue, numbers in by_queue.items():
-            log.warning("%d workflows of workers that are gone are begun again", len(numbers))
+            log.warning("%d workflows that nobody does any more are begun again", len(numbers))
             self._jobs.resume(numbers, queue)
         return sum(map(len, by_queue.values()))
 
