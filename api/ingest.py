@@ -155,6 +155,7 @@ class _Intake:
         except DiskFull as full:
             log.error("%s", full)
             self._heart.tell(str(full))
+            self._unpublished = True  # some of what was handed over may have been stored before
             return FULL_SECONDS
         self._heart.tell("")
         return POLL_SECONDS

@@ -123,6 +123,11 @@ class Account:
         own = self.totals["accepted"] - sum(self.totals[name] for name in ("answered", "pending", "dead"))
         return sum(states["lost"] for states in self.states.values()) + self.differ + abs(own)
 
+    @property
+    def mistaken(self) -> int:
+        """Results that are not distinct, or not right."""
+        return self.wrong + self.alike + abs(self.duplicates) + self.different
+
     def tell(self) -> None:
         """Print it."""
         for kind, states in self.states.items():

@@ -59,8 +59,7 @@ class Outcome:
     @property
     def lost(self) -> int:
         """All that is not as it was acknowledged."""
-        found = self.account
-        return found.lost + found.wrong + found.alike + abs(found.duplicates) + found.different + self.sales
+        return self.account.lost + self.account.mistaken + self.sales
 
     def tell(self) -> None:
         """Print it."""
