@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 import api.erp.state  # noqa: F401 - its tables are made with the others
-from api import errors
+from api import errors, outages
 from api.audit import Audit
 from api.erp import bc_errors, business_central
 from api.forecasting import Forecaster
@@ -97,6 +97,7 @@ def create_app(settings: Settings, anonymous_hosts: Collection[str] | None = Non
     app.add_middleware(Metrics)
     app.add_middleware(RequestId)
     errors.install(app)
+    outages.install(app)
     nouns = (bulk, forecasts, uploads, categories, signals, sources, jobs, health, runs, webhooks, metrics)
     faces = (odata, business_central, power_platform)
     for noun in (*nouns, *faces):

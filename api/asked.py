@@ -17,6 +17,7 @@ from api.jobs import ALIVE, Job, Jobs
 from api.ledger import Issued, Ledger
 from api.making import MadeFor, receipt_of_job
 from api.models import ForecastRequest
+from api.outages import outage_of
 from api.settings import Settings
 from api.tables import JSON
 
@@ -64,6 +65,8 @@ class Asked:
         try:
             issued = self._made_for(one, body, 0)
         except Exception as error:
+            if outage_of(error) is not None:
+                raise  # no fault of the job, which waits until it is over
             log.exception("job %s is dead", one.job)
             return Outcome(one, "dead", error=unforeseen(error))
         if isinstance(issued, bytes):

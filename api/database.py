@@ -19,6 +19,9 @@ from api.settings import Settings
 
 FILE = Path("state") / "operations.sqlite"
 ROWS_FILE = Path("state") / "odata.sqlite"
+# For a connection to PostgreSQL, and for the acknowledgement of what was sent over one (milliseconds).
+MAKING_TABLES = 0x67726F756E64  # any number that nobody else locks
+WAITS = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
 metadata = sa.MetaData()
 rows_metadata = sa.MetaData()
 
@@ -115,12 +118,15 @@ def engine_at(url: str, *tables: sa.MetaData) -> sa.Engine:
     """The pool of connections of this process, with the tables made."""
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    engine = sa.create_engine(url) if url.startswith("sqlite") else sa.create_engine(url, **_server_options(url))
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
-    for each in tables:
-        each.create_all(engine)
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":  # of two that make a table at the same time, one would fail
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MAKING_TABLES)))
+        for each in tables:
+            each.create_all(connection)
     return engine
 
 
@@ -136,6 +142,13 @@ def rows_engine_of(settings: Settings) -> sa.Engine:
     if settings.database_url:
         return engine_of(settings)
     return engine_at(f"sqlite:///{(settings.home / ROWS_FILE).absolute()}", rows_metadata)
+
+
+def _server_options(url: str) -> dict[str, Any]:
+    """A server that went away is noticed before a request uses its connection, and one that is away within seconds."""
+    given = sa.make_url(url).query
+    waits = {name: seconds for name, seconds in WAITS.items() if name not in given}
+    return {"pool_pre_ping": True, "connect_args": waits}
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """`Idempotency-Key` (IETF draft-ietf-httpapi-idempotency-key-header): a POST that is sent again is done once.
 
-Per caller and key the first answer is kept for a day and given again to the same request. While the first one runs, a
-second gets 409; the one that runs gives a sign of life, so that after a kill the key is free again in `LEASE`. The one
-that then takes it over has the same `Claim.name`: jobs and receipts are named after it, and come out the same.
+Per caller and key the first answer is kept for a day at least and given again to the same request. While the first one
+runs, a second gets 409; the one that runs gives a sign of life, so that after a kill the key is free again in `LEASE`.
+The one that then takes it over has the same `Claim.name`: jobs and receipts are named after it, and come out the same.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import hashlib
+import logging
 import re
 import secrets
 import tempfile
 import zlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -28,10 +29,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.database import engine_of, idempotency, now, writing
 from api.errors import Problem, problem_response
+from api.outages import outage_of, response_to
 from api.receipts import receipt_at
 from api.security import caller_of
 
-KEPT = dt.timedelta(hours=24)
+log = logging.getLogger("groundswell")
+
+KEPT = dt.timedelta(hours=48)  # 24 are promised: a clock that jumps by a day forgets no key too early
 LEASE = dt.timedelta(seconds=10)
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -109,6 +113,8 @@ class Idempotency:
                 request, problem.status_code, problem.code, str(problem.detail), headers, **problem.members
             )
             await answer(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - what is no outage is raised again
+            await response_to(request, error)(scope, receive, send)
 
     def _claim(self, request: Request, caller: str, key: str, fingerprint: str) -> Claim | Kept:
         return claim(engine_of(request.app.state.settings), caller, key, fingerprint)
@@ -131,7 +137,7 @@ class Idempotency:
                 await self.app(request.scope, _again(body, request.receive), collect)
             kept = answer.status < 500 and answer.status not in PASSING
         finally:
-            await run_sync(settle, engine, held, answer if kept else None)
+            await run_sync(_settle_if_possible, engine, held, answer if kept else None)
         await _give(answer, send)
 
 
@@ -182,7 +188,7 @@ def claim(engine: sa.Engine, caller: str, key: str, fingerprint: str) -> Claim |
             raise Problem(422, "idempotency-key-reused", detail)
         if row["status"] is not None:
             return Kept(row["status"], orjson.loads(row["headers"]), zlib.decompress(row["body"]))
-        if row["alive"] is not None and row["alive"] > moment - LEASE:
+        if row["alive"] is not None and abs(moment - row["alive"]) < LEASE:  # later than now: the clock was set back
             raise Problem(409, "request-running", f"the first request with the {HEADER} {key!r} is still running")
         connection.execute(table.update().where(*this).values(owner=owner, alive=moment))
     return Claim(caller, key, owner, row["created"], again=True)
@@ -196,6 +202,16 @@ def settle(engine: sa.Engine, held: Claim, answer: Kept | None) -> None:
         values |= {"status": answer.status, "headers": headers, "body": zlib.compress(answer.body, 1)}
     with writing(engine) as connection:
         connection.execute(idempotency.update().where(*_held(held)).values(**values))
+
+
+def _settle_if_possible(engine: sa.Engine, held: Claim, answer: Kept | None) -> None:
+    """What was done is done, and is told: sent again it comes out the same, by the name of its claim."""
+    try:
+        settle(engine, held, answer)
+    except Exception as error:
+        if outage_of(error) is None:
+            raise
+        log.warning("the answer under an %s was not kept: %s", HEADER, error)
 
 
 def live(engine: sa.Engine, held: Claim) -> None:
@@ -215,7 +231,8 @@ async def _alive(engine: sa.Engine, held: Claim) -> AsyncIterator[None]:
     async def beat() -> None:
         while True:
             await asyncio.sleep(LEASE.total_seconds() / 3)
-            await run_sync(live, engine, held)
+            with suppress(sa.exc.SQLAlchemyError):  # the next beat may find the database
+                await run_sync(live, engine, held)
 
     beating = asyncio.create_task(beat())
     try:

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +38,7 @@ def sign_of_life(home: Path) -> SignOfLife | None:
         seen, trouble = _heartbeat(home).stat().st_mtime, _heartbeat(home).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
-    return SignOfLife(max(0.0, time.time() - seen), trouble)
+    return SignOfLife(abs(time.time() - seen), trouble)  # later than now: the clock was set back, and it beats no more
 
 
 class Heart:
@@ -48,7 +48,7 @@ class Heart:
         self._file = _heartbeat(home)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
-        self._trouble = ""
+        self._trouble, self._written = "", True
 
     def tell(self, trouble: str) -> None:
         """Say what hinders the process; nothing does where this is empty."""
@@ -67,12 +67,25 @@ class Heart:
 
     def _beat(self) -> None:
         while not self._stop.wait(BEAT_SECONDS):
-            os.utime(self._file)
+            if not self._written:
+                self._write()
+            with suppress(OSError):  # the next one may succeed
+                os.utime(self._file)
 
     def _write(self) -> None:
+        """Where the disk takes no word of what hinders the process, it is silent, which readers see too."""
         part = self._file.with_suffix(".part")
-        part.write_text(self._trouble, encoding="utf-8")
-        part.replace(self._file)
+        try:
+            part.write_text(self._trouble, encoding="utf-8")
+            part.replace(self._file)
+        except OSError as error:
+            if self._written:
+                log.error("no sign of life can be given: %s", error)
+            self._written = False
+            with suppress(OSError):
+                self._file.unlink()
+        else:
+            self._written = True
 
 
 def run_ingest(
@@ -142,6 +155,7 @@ class _Intake:
         except DiskFull as full:
             log.error("%s", full)
             self._heart.tell(str(full))
+            self._unpublished = True  # some of what was handed over may have been stored before
             return FULL_SECONDS
         self._heart.tell("")
         return POLL_SECONDS

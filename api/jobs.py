@@ -227,7 +227,12 @@ class Jobs:
         if self._client is None:
             # The worker may not have come to it yet.
             DBOS.migrate(self._engine.url.render_as_string(hide_password=False))
-            self._client = DBOSClient(system_database_engine=self._engine, application_name=APPLICATION, lazy=True)
+            self._client = DBOSClient(
+                system_database_engine=self._engine,
+                application_name=APPLICATION,
+                lazy=True,
+                retry_connection_errors=False,  # whoever asks is told, and does not wait until the database is back
+            )
         return self._client
 
 

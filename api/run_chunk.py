@@ -21,6 +21,7 @@ from api.jobs import Jobs
 from api.ledger import Issued, Ledger
 from api.making import MadeFor, made, made_for
 from api.models import ForecastRequest
+from api.outages import outage_of
 from api.run_input import items_of, place_of
 from api.run_table import Result, table_of
 from api.settings import Settings
@@ -134,7 +135,9 @@ def _made(work: Work, body: ForecastRequest, number: int) -> Issued | bytes:
     """One forecast or its problem; a defect in one leaves the others alone."""
     try:
         return made(work, body, number)
-    except Exception:
+    except Exception as error:
+        if outage_of(error) is not None:
+            raise  # of all of them, and for a while
         log.exception("run %s: the forecast of %r failed", work.job.job, body.category)
         detail = f"an unexpected error; the log of the service has the cause under run {work.job.job}"
         return problem_body(500, "internal-error", detail, {})

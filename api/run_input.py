@@ -35,7 +35,7 @@ from api.worker import Work
 from forecast import ForecastError, Values
 from forecast.chunk import CHUNK, histories_of
 
-ABANDONED_SECONDS = 3600.0
+ABANDONED_SECONDS = 26 * 3600.0  # a clock that jumps by a day drops nothing that is on its way
 FORMS = (JSON, NDJSON, PARQUET)
 
 
@@ -258,7 +258,7 @@ def forget(work: Work) -> None:
 
 def tidy(settings: Settings, engine: sa.Engine) -> None:
     """Drop landed files that no job will read: of requests that broke off, of runs cancelled before they began."""
-    alive = sa.select(job.c.request).where(job.c.kind == "run", job.c.state.in_(("pending", "running")))
+    alive = sa.select(job.c.request).where(job.c.kind == "run", job.c.state.in_(("pending", "running", "dead")))
     with reading(engine) as connection:
         wanted = {orjson.loads(request).get("file") for request in connection.scalars(alive)}
     for file in folder(settings).glob("*.landed"):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 FORMS = (JSON, NDJSON, CSV, PARQUET)
 log = logging.getLogger("groundswell")
 
-ABANDONED_SECONDS = 3600.0
+ABANDONED_SECONDS = 26 * 3600.0  # a clock that jumps by a day drops nothing that is on its way
 MOST_ROWS = 5_000_000
 TURN_SECONDS = 120.0  # for those that were accepted earlier
 PATIENCE_SECONDS = 600.0  # for the ingest process
@@ -125,7 +125,7 @@ def job_request(kind: str, file: Path, form: str, options: dict[str, Any], categ
 
 def tidy(settings: Settings, engine: sa.Engine) -> None:
     """Drop files that no job will read any more."""
-    alive = sa.select(job.c.request).where(job.c.kind == "upload", job.c.state.in_(("pending", "running")))
+    alive = sa.select(job.c.request).where(job.c.kind == "upload", job.c.state.in_(("pending", "running", "dead")))
     with reading(engine) as connection:
         wanted = {orjson.loads(request)["file"] for request in connection.scalars(alive)}
     for file in folder(settings).iterdir():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 import sqlalchemy as sa
 from dbos import DBOS, StepOptions
@@ -36,6 +37,7 @@ from api.jobs import (
 )
 from api.ledger import Ledger
 from api.making import MadeFor
+from api.outages import outage_of, waiting_out
 from api.reaper import Reaper
 from api.settings import Settings
 from api.snapshots import Snapshots
@@ -123,6 +125,7 @@ class Worker:
         self._ledger, self._jobs = Ledger(settings), Jobs(settings)
         self._made_for = made_for or partial(making.made_for, Forecaster(settings, Snapshots(settings.home)))
         self._asked = Asked(settings, self._jobs, self._ledger, self._made_for)
+        self._running: set[str] = set()  # workflows
 
     def run(self, stop: threading.Event, ready: Callable[[], None]) -> None:
         """Take up what an earlier process left, then what comes; what is under way at the end goes on next time."""
@@ -148,7 +151,7 @@ class Worker:
             DBOS.register_queue(
                 queue, worker_concurrency=at_once, polling_interval_sec=seconds, on_conflict="always_update"
             )
-        reaper = Reaper(self._settings, self._jobs, self._asked, self._executor)
+        reaper = Reaper(self._settings, self._jobs, self._asked, self._executor, self._running)
         reaper.beat()
         ready()
         reaper.run(stop)
@@ -157,26 +160,52 @@ class Worker:
     def _register(self) -> None:
         @DBOS.workflow(name=WORKFLOW)
         def run_job(number: str) -> None:
-            try:
-                for i in range(DBOS.run_step(_step("parts"), self.parts, number)):
-                    DBOS.run_step(_step("part"), self.part, number, i)
-                DBOS.run_step(_step("finish"), self.finish, number)
-            except JobFailed as failure:
-                self._end(number, "failed", error=failure.error)
-            except Exception as failure:
-                error = _cause(failure)
-                log.error("job %s is dead", number, exc_info=error)
-                self._end(number, "dead", error=unforeseen(error))
-            DBOS.run_step(_step("ended"), self.ended, number)
+            with self._under_way():
+                self._do(number)
 
         @DBOS.workflow(name=FORECASTS)
         def make_asked(chunk: str) -> None:
-            try:
-                DBOS.run_step(_step("asked"), self._asked.make, chunk)
-            except Exception as failure:
-                error = _cause(failure)
-                log.error("the forecasts of chunk %s are dead", chunk, exc_info=error)
-                self._asked.give_up(chunk, unforeseen(error))
+            with self._under_way():
+                self._make(chunk)
+
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        """Of a workflow: the reaper begins again what DBOS takes for begun, but is not under way.
+
+        Where DBOS could not note what was done, the process ends: `serve` starts it again, and it goes on from there.
+        """
+        number = str(DBOS.workflow_id)
+        self._running.add(number)
+        try:
+            yield
+        except Exception as error:
+            if outage_of(error) is not None:
+                _end_process(error)
+            raise
+        finally:
+            self._running.discard(number)
+
+    def _do(self, number: str) -> None:
+        end = waiting_out(self._end)
+        try:
+            for i in range(DBOS.run_step(_step("parts"), waiting_out(self.parts), number)):
+                DBOS.run_step(_step("part"), waiting_out(self.part), number, i)
+            DBOS.run_step(_step("finish"), waiting_out(self.finish), number)
+        except JobFailed as failure:
+            end(number, "failed", error=failure.error)
+        except Exception as failure:
+            error = _cause(failure)
+            log.error("job %s is dead", number, exc_info=error)
+            end(number, "dead", error=unforeseen(error))
+        DBOS.run_step(_step("ended"), waiting_out(self.ended), number)
+
+    def _make(self, chunk: str) -> None:
+        try:
+            DBOS.run_step(_step("asked"), waiting_out(self._asked.make), chunk)
+        except Exception as failure:
+            error = _cause(failure)
+            log.error("the forecasts of chunk %s are dead", chunk, exc_info=error)
+            waiting_out(self._asked.give_up)(chunk, unforeseen(error))
 
     def parts(self, number: str) -> int:
         """Begin a job; in how many parts it is done."""
@@ -223,14 +252,20 @@ class Worker:
 
 
 def _cause(failure: Exception) -> Exception:
-    """The error of the last try; raises what DBOS says for itself.
+    """The error of the last try; raises what DBOS says for itself, and an outage that it met.
 
     It is closed when the process ends: what is under way then is no job's fault, and goes on after the next start.
     """
     error = failure.errors[-1] if isinstance(failure, dbos_error.DBOSMaxStepRetriesExceeded) else failure
-    if isinstance(error, dbos_error.DBOSException):
+    if isinstance(error, dbos_error.DBOSException) or outage_of(error) is not None:
         raise error
     return error
+
+
+def _end_process(error: Exception) -> NoReturn:
+    log.critical("the job worker ends, and goes on when it starts again: %s", error)
+    logging.shutdown()
+    os._exit(1)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "tables": dict,
 }
 KEEP_RECEIPTS = timedelta(days=30)
-ABANDONED = timedelta(days=1)
+ABANDONED = timedelta(days=2)  # a clock that jumps by a day drops nothing that is being written
 
 
 class HandOverUnreadable(ValueError):

@@ -155,14 +155,15 @@ class Store:
         """
         results = []
         for ticket in inbox.waiting(self._home):
-            try:
-                result = self._take(ticket)
-            except (BatchRefused, inbox.HandOverUnreadable) as refusal:
-                logger.warning("%s was refused: %s", ticket, refusal)
-                inbox.refuse(self._home, ticket, str(refusal))
-            else:
-                inbox.confirm(self._home, ticket, result)
-                results.append(result)
+            with space_needed(self._home, "so what was handed over waits"):
+                try:
+                    result = self._take(ticket)
+                except (BatchRefused, inbox.HandOverUnreadable) as refusal:
+                    logger.warning("%s was refused: %s", ticket, refusal)
+                    inbox.refuse(self._home, ticket, str(refusal))
+                else:
+                    inbox.confirm(self._home, ticket, result)
+                    results.append(result)
         inbox.tidy(self._home)
         return results
 

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Annotated, Any
 
+import sqlalchemy as sa
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
@@ -69,6 +70,8 @@ async def create_run(request: Request, caller: Annotated[Caller, needs("forecast
             await run_sync(landing.write, data)
         landed = await run_sync(landing.close)
         return await run_sync(_land, request, form, landed, caller)
+    except sa.exc.DBAPIError:
+        raise  # it may have been accepted, though the database did not come to say so: `tidy` drops it if not
     except BaseException:
         landing.drop()
         raise

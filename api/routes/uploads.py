@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import sqlalchemy as sa
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BeforeValidator, Field
@@ -124,6 +125,8 @@ async def _take(request: Request, caller: Caller, kind: str, options: TableOptio
     try:
         await _keep(request, file)
         return await run_sync(_accept, request, caller, kind, form, file, options)
+    except sa.exc.DBAPIError:
+        raise  # it may have been accepted, though the database did not come to say so: `tidy` drops it if not
     except BaseException:
         file.unlink(missing_ok=True)
         raise

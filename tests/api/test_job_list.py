@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
+import api.reaper
 from api.asked import Asked
 from api.cli import cli
 from api.database import engine_of, job, now, reading, writing
@@ -181,9 +182,13 @@ def test_the_work_of_a_worker_that_never_comes_back_is_taken_over(
             reaper.beat()
             assert reaper.take_over() == 0, "the first still gives signs of life"
             with writing(engine_of(settings)) as connection:
-                old = now() - dt.timedelta(minutes=5)
-                connection.execute(executor_alive.update().where(executor_alive.c.name == "jobs-1").values(alive=old))
-            assert reaper.take_over() == 1
+                long_ago = now() - dt.timedelta(days=1)
+                connection.execute(
+                    executor_alive.update().where(executor_alive.c.name == "jobs-1").values(alive=long_ago)
+                )
+            assert reaper.take_over() == 0, "by a clock that was set back, but it has changed"
+            monkeypatch.setattr(api.reaper, "GONE_SECONDS", 0.0)
+            assert reaper.take_over() == 1, "it did not change again"
             go.set()
             # The second execution must end too: the first waits for its outcome in a thread that would never end.
             wait_for(lambda: done(settings) and not unfinished(settings))
