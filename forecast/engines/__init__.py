@@ -25,7 +25,7 @@ __all__ = ["Engine", "Evidence", "Kept", "Path", "Problem", "detailed_engine", "
 GROUP = "groundswell.engines"
 LEAST_MS = 2000  # below it the detailed engine would leave out nearly all members
 _STATISTICAL = (Ets, Theta, ProphetEngine, Sarimax, UnobservedComponents)
-_MEMBERS = (Fast, Theta, Ets, UnobservedComponents, Boosting, ProphetEngine, Reduction, Sarimax)
+_MEMBERS = (Fast, Boosting, UnobservedComponents, Theta, Ets, ProphetEngine)
 _KINDS = (Fast, SeasonalNaive, *_STATISTICAL, CrostonEngine, Sba, Tsb, Reduction, Boosting)
 _BUILT_IN: dict[str, type[Engine]] = {kind.name: kind for kind in _KINDS}
 

@@ -21,7 +21,7 @@ _INTERMITTENT = 0.3  # share of periods without a sale
 
 
 class Detailed(Engine):
-    """Members weighed by what they got wrong at past origins; a mean of forecasts errs less than most of them."""
+    """Members weighed by what they got wrong at past origins; beside the fast engine, where that is one of them."""
 
     name = "detailed"
     summary = "stack of the other engines, weighed by their record at past origins, for planning; seconds"
@@ -71,7 +71,8 @@ class Detailed(Engine):
         nothing = np.full(problems[-1].horizon, np.nan)
         told = [[nothing if isinstance(p, str) else p.median for p in own] for own in paths.values()]
         forecasts = np.array(told).reshape(len(paths), len(problems), -1)
-        weight = weights(forecasts, problems)
+        names = list(paths)
+        weight = weights(forecasts, problems, names.index(Fast.name) if Fast.name in names else None)
         medians = np.einsum("mp,mph->ph", weight, np.nan_to_num(forecasts))
         now = {name: float(w) for name, w in zip(paths, weight[:, -1], strict=True)}
         parts = {name: own[-1] for name, own in paths.items()}
