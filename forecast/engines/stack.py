@@ -26,10 +26,10 @@ def weights(forecasts: FloatArray, problems: list[Problem], leader: int | None =
     ends = np.array([p.ds[len(p) - 1] for p in problems])
     out = np.zeros(forecasts.shape[:2])
     for i, problem in enumerate(problems):
-        there = np.isfinite(forecasts[:, i]).all(axis=1)
+        there = np.asarray(np.isfinite(forecasts[:, i]).all(axis=1))
         places = np.searchsorted(problem.ds[: len(problem)], ends[:i])
         errors = _errors(forecasts[there, :i], problem, places)
-        led = leader is not None and there[leader]
+        led = leader is not None and bool(there[leader])
         prior = (np.flatnonzero(there) == leader).astype(float) if led else _by_record(errors)
         out[there, i] = _mixed(errors, prior)
     return out
