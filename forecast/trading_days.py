@@ -86,3 +86,24 @@ def _effects(u: FloatArray, errors: FloatArray, grid: Origins) -> tuple[FloatArr
     cross = np.cumsum(np.einsum("isr,sr->ri", x, weight * e), axis=0)
     effects = np.linalg.solve(square + _PRIOR * np.eye(len(u)), cross[..., None])[..., 0]
     return effects, usual
+
+
+def effects_of(ds: Days, z: FloatArray, season: int) -> FloatArray | None:
+    """What trading days add to each of the labels `ds` (n + horizon,), from the history `z` (n,); None where unknown.
+
+    The same ridge on the history's own changes from a season ago, for models without a filter to send counts through.
+    """
+    contrasts = weekday_contrasts(ds) if ds.size > 1 and z.size > 2 * season + 1 else None
+    if contrasts is None or season < 2:
+        return None
+    y, x = _changes(z, season), _changes(contrasts[:, : z.size], season)
+    usual = max(float(np.median(np.abs(y))), _SMALLEST)
+    y = np.clip(y, -_CLIP * usual, _CLIP * usual) / usual**2
+    effects = np.linalg.solve(x @ x.T / usual**2 + _PRIOR * np.eye(len(x)), x @ y)
+    added = effects @ contrasts
+    return np.asarray(added - added[: z.size].mean())
+
+
+def _changes(x: FloatArray, season: int) -> FloatArray:
+    """The change of the change from a season ago, along the last axis."""
+    return np.asarray(np.diff(x[..., season:] - x[..., :-season], axis=-1))

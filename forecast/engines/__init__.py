@@ -20,12 +20,24 @@ from forecast.engines.theta import Theta
 from forecast.engines.unobserved_components import UnobservedComponents
 from forecast.errors import OptionError
 
-__all__ = ["Engine", "Evidence", "Kept", "Path", "Problem", "detailed_engine", "engine", "names"]
+__all__ = [
+    "Detailed",
+    "Engine",
+    "Evidence",
+    "Fast",
+    "Kept",
+    "Path",
+    "Problem",
+    "ProphetEngine",
+    "detailed_engine",
+    "engine",
+    "names",
+]
 
 GROUP = "groundswell.engines"
 LEAST_MS = 2000  # below it the detailed engine would leave out nearly all members
 _STATISTICAL = (Ets, Theta, ProphetEngine, Sarimax, UnobservedComponents)
-_MEMBERS = (Fast, Theta, Ets, UnobservedComponents, Boosting, ProphetEngine, Reduction, Sarimax)
+_MEMBERS = (Fast, Boosting, UnobservedComponents, Theta)  # of a stack: others raised its error on the choosing half
 _KINDS = (Fast, SeasonalNaive, *_STATISTICAL, CrostonEngine, Sba, Tsb, Reduction, Boosting)
 _BUILT_IN: dict[str, type[Engine]] = {kind.name: kind for kind in _KINDS}
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from forecast.engines.base import Engine, Path, Problem, Rolled, first_origin
 from forecast.engines.fast import Fast
-from forecast.engines.members import Kept, fingerprint
+from forecast.engines.members import Kept, View
 from forecast.engines.stack import weights
 from forecast.season import IntArray
 from forecast.transform import FloatArray
@@ -21,7 +21,7 @@ _INTERMITTENT = 0.3  # share of periods without a sale
 
 
 class Detailed(Engine):
-    """Members weighed by what they got wrong at past origins; a mean of forecasts errs less than most of them."""
+    """Members weighed by what they got wrong at past origins; beside the fast engine, where that is one of them."""
 
     name = "detailed"
     summary = "stack of the other engines, weighed by their record at past origins, for planning; seconds"
@@ -71,7 +71,8 @@ class Detailed(Engine):
         nothing = np.full(problems[-1].horizon, np.nan)
         told = [[nothing if isinstance(p, str) else p.median for p in own] for own in paths.values()]
         forecasts = np.array(told).reshape(len(paths), len(problems), -1)
-        weight = weights(forecasts, problems)
+        names = list(paths)
+        weight = weights(forecasts, problems, names.index(Fast.name) if Fast.name in names else None)
         medians = np.einsum("mp,mph->ph", weight, np.nan_to_num(forecasts))
         now = {name: float(w) for name, w in zip(paths, weight[:, -1], strict=True)}
         parts = {name: own[-1] for name, own in paths.items()}
@@ -80,29 +81,27 @@ class Detailed(Engine):
 
     def _paths(self, problems: list[Problem], started: float) -> tuple[dict[str, list[Path | str]], list[str]]:
         """What each member says of each problem, for those that have a forecast for the last; and who was left out."""
-        keys = [fingerprint(problem) for problem in problems]
+        views = [self._kept.view(problem) for problem in problems]
         found: dict[str, list[Path | str]] = {}
         notes = []
         for member in (*self._members, *(self._slow_moving if _intermittent(problems[-1]) else ())):
-            own = self._in_time(member, problems, keys, started, bool(found))
+            own = self._in_time(member, views, started, bool(found))
             if isinstance(own, str):
                 notes.append(f"the engine {member.name} was left out of the stack: {own}")
             else:
                 found[member.name] = own
         return found, notes
 
-    def _in_time(
-        self, member: Engine, problems: list[Problem], keys: list[bytes], started: float, others: bool
-    ) -> list[Path | str] | str:
+    def _in_time(self, member: Engine, views: list[View], started: float, others: bool) -> list[Path | str] | str:
         """The member's forecasts, newest first made; the reason where the last one fails or time would run out."""
-        now = self._kept.path(member, problems[-1], keys[-1])
+        now = self._kept.path(member, views[-1])
         if isinstance(now, str):
             return now
         own: list[Path | str] = [now]
-        for i, (problem, key) in enumerate(zip(problems[-2::-1], keys[-2::-1], strict=True)):
+        for i, view in enumerate(views[-2::-1]):
             begun = self._clock()
-            own.append(self._kept.path(member, problem, key))
-            if others and i == 0 and self._late(begun, started, len(problems) - 2):
+            own.append(self._kept.path(member, view))
+            if others and i == 0 and self._late(begun, started, len(views) - 2):
                 return "it would not be done by the deadline"
         return own[::-1]
 

@@ -10,12 +10,34 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from forecast.engines.base import Engine, Path, Problem
+from forecast.engines.fast import Fast
+from forecast.trading_days import DRIVER, effects_of
 from forecast.transform import FloatArray
 
 HALF_TREND = 1.0  # seasons after which half of a trend's slope is left
 _NO_SEASON = 13.0  # periods, where there is none
 _BEYOND = 1.0  # times the range of the history: further outside of it a forecast has exploded
 _LEAST_RANGE = 0.5  # on the working scale
+
+
+@dataclass(frozen=True)
+class View:
+    """A problem as members see it: what only the fast engine knows how to find is taken out before and added after.
+
+    `plain` is the problem without the effects of trading days, `days` (horizon,) those ahead; `signals` are the terms
+    of the admitted ones. `key` names all that a member sees.
+    """
+
+    whole: Problem
+    plain: Problem
+    days: FloatArray | None
+    signals: dict[str, FloatArray]
+    key: bytes
+
+    def added(self, member: Engine) -> dict[str, FloatArray]:
+        """The terms that the member's own lack."""
+        days = {} if self.days is None else {DRIVER: self.days}
+        return days if member.uses_signals else days | self.signals
 
 
 @dataclass
@@ -29,24 +51,50 @@ class Kept:
     seconds: dict[str, float] = field(default_factory=dict)
     clock: Callable[[], float] = time.process_time
 
-    def path(self, member: Engine, problem: Problem, key: bytes) -> Path | str:
-        """The forecast of a member for the problem whose `fingerprint` is `key`."""
+    def view(self, problem: Problem) -> View:
+        """The problem as members see it."""
+        key = _fingerprint(problem)
+        fast = self._made(Fast(), key, lambda: _tried(Fast(), problem))
+        admitted = [] if isinstance(fast, str) else [e.signal for e in fast.evidence if e.admitted]
+        signals = {} if isinstance(fast, str) else {n: fast.terms[n] for n in admitted if n in fast.terms}
+        season, n = round(max(problem.season_lengths, default=1.0)), len(problem)
+        days = effects_of(problem.ds, problem.z, season)
+        if days is None:
+            return View(problem, problem, None, signals, key)
+        return View(problem, replace(problem, z=problem.z - days[:n]), days[n:], signals, key)
+
+    def path(self, member: Engine, view: View) -> Path | str:
+        """The forecast of a member."""
+        if isinstance(member, Fast):
+            return self._made(member, view.key, lambda: _tried(member, view.whole))
+        return self._made(member, view.key, lambda: _completed(member, view))
+
+    def _made(self, member: Engine, key: bytes, make: Callable[[], Path | str]) -> Path | str:
         at = (member.name, key)
         if at not in self.paths:
             started = self.clock()
-            self.paths[at] = _tried(member, problem)
+            self.paths[at] = make()
             self.seconds[member.name] = self.seconds.get(member.name, 0.0) + self.clock() - started
         return self.paths[at]
 
 
-def fingerprint(problem: Problem) -> bytes:
-    """Names all that a member sees."""
+def _fingerprint(problem: Problem) -> bytes:
     digest = hashlib.blake2b(digest_size=16)
     for values in (problem.ds, problem.z, problem.observed, *(r.x for r in problem.regressors)):
         digest.update(np.ascontiguousarray(values).tobytes())
     names = [(r.name, r.edge) for r in problem.regressors]
     digest.update(repr((problem.season_lengths, problem.horizon, problem.calendar, problem.transform, names)).encode())
     return digest.digest()
+
+
+def _completed(member: Engine, view: View) -> Path | str:
+    path = _tried(member, view.plain)
+    if isinstance(path, str) or not member.follows_season:
+        return path
+    terms = dict(path.terms)
+    for name, term in view.added(member).items():
+        terms[name] = terms.get(name, 0.0) + term
+    return replace(path, terms=terms)
 
 
 def _tried(member: Engine, problem: Problem) -> Path | str:

@@ -1,6 +1,6 @@
 """Non-negative weights of a stack's members, prequential: those at an origin rest on errors that were known there.
 
-x x x x x o . . .        the first origin: all members weigh the same
+x x x x x o . . .        the first origin: the leader alone
 x x x x x x x o . .      from here on each weighs by the errors that had come true
 """
 
@@ -12,22 +12,26 @@ from forecast.engines.base import Problem
 from forecast.transform import FloatArray
 
 LARGEST = 3.0  # times the usual error of its step: more of one error does not count, so no shock decides alone
-POWER = 2.0  # of a member's record in the weights that the best mix is drawn to
-DRAWN = 1.0  # how strongly: as so many times the errors there are
+DRAWN = 3.0  # how strongly the best mix is drawn to the leader: as by so many times the errors there are
+POWER = 2.0  # of a member's record, to which it is drawn where the leader has no forecast
 _SUM = 1e4  # how exactly weights add up to one before they are divided by their sum
 
 
-def weights(forecasts: FloatArray, problems: list[Problem]) -> FloatArray:
+def weights(forecasts: FloatArray, problems: list[Problem], leader: int | None = None) -> FloatArray:
     """Weights (members, problems), each column adding up to 1, for `forecasts` (members, problems, horizon).
 
-    The problems rise in time and the last one is now; a forecast is NaN where a member has none.
+    The problems rise in time and the last one is now; a forecast is NaN where a member has none. The `leader` is the
+    member that others have to improve on.
     """
     ends = np.array([p.ds[len(p) - 1] for p in problems])
     out = np.zeros(forecasts.shape[:2])
     for i, problem in enumerate(problems):
-        there = np.isfinite(forecasts[:, i]).all(axis=1)
+        there = np.asarray(np.isfinite(forecasts[:, i]).all(axis=1))
         places = np.searchsorted(problem.ds[: len(problem)], ends[:i])
-        out[there, i] = _mixed(_errors(forecasts[there, :i], problem, places))
+        errors = _errors(forecasts[there, :i], problem, places)
+        led = leader is not None and bool(there[leader])
+        prior = (np.flatnonzero(there) == leader).astype(float) if led else _by_record(errors)
+        out[there, i] = _mixed(errors, prior)
     return out
 
 
@@ -54,21 +58,26 @@ def _mean(size: FloatArray, told: np.ndarray) -> FloatArray:
     return np.asarray(total / np.maximum(told.sum(axis=(0, 1)), 1))
 
 
-def _mixed(errors: FloatArray) -> FloatArray:
-    """Weights (members,) of the least squared error of the mix, drawn to the members' own records.
+def _by_record(errors: FloatArray) -> FloatArray:
+    """Weights (members,) by mean absolute errors; all the same where nothing is known."""
+    record = np.abs(errors).sum(axis=1)
+    weight = np.maximum(record, 1e-6 * record.max(initial=0.0) + 1e-12) ** -POWER
+    return np.asarray(weight / weight.sum())
+
+
+def _mixed(errors: FloatArray, prior: FloatArray) -> FloatArray:
+    """Weights (members,) of the least squared error of the mix, drawn to `prior` (members,).
 
     Non-negative least squares (Lawson and Hanson 1974; for stacking Breiman 1996).
     """
-    count, pairs = errors.shape
-    if count == 0 or pairs == 0:
-        return np.full(count, 1 / max(count, 1))
-    record = np.abs(errors).mean(axis=1)
-    prior = np.maximum(record, 1e-6 * record.max() + 1e-12) ** -POWER
-    prior /= prior.sum()
+    if not errors.any():
+        return prior
     from scipy.optimize import nnls  # heavy, and only wanted by a stack
 
+    count, pairs = errors.shape
     ridge = np.sqrt(DRAWN * pairs * np.square(errors).mean())
-    left = np.vstack([errors.T, ridge * np.eye(count), np.full((1, count), _SUM * (ridge + 1e-12))])
-    right = np.concatenate([np.zeros(pairs), ridge * prior, [_SUM * (ridge + 1e-12)]])
+    one = _SUM * ridge
+    left = np.vstack([errors.T, ridge * np.eye(count), np.full((1, count), one)])
+    right = np.concatenate([np.zeros(pairs), ridge * prior, [one]])
     weight, _ = nnls(left, right)
     return np.asarray(weight / weight.sum())

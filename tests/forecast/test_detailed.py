@@ -82,6 +82,15 @@ def test_the_better_member_weighs_more() -> None:
     assert found[0, -1] > 0.8
 
 
+def test_others_have_to_improve_on_the_leader() -> None:
+    rng = np.random.default_rng(0)
+    problems = [_walk(n, rng) for n in (60, 64, 68, 72)]
+    forecasts = np.array([[member.predict(p).median for p in problems] for member in (Last(), Far())])
+    assert weights(forecasts, problems, 1)[:, 0].tolist() == [0.0, 1.0]
+    drawn, free = (weights(forecasts, problems, leader)[1, -1] for leader in (1, None))
+    assert free < drawn < 1
+
+
 def _walk(n: int, rng: np.random.Generator) -> Problem:
     z = np.cumsum(np.r_[0.0, np.random.default_rng(7).normal(size=99) * 0.1])[:n]
     ds = np.datetime64("2020-01-05") + 7 * np.arange(n + 4)

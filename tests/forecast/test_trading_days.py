@@ -8,7 +8,7 @@ from forecast import forecast
 from forecast.engines import Problem
 from forecast.engines.fast import Fit
 from forecast.frequency import between
-from forecast.trading_days import weekday_contrasts
+from forecast.trading_days import effects_of, weekday_contrasts
 
 
 def _months(n: int) -> np.ndarray:
@@ -69,3 +69,19 @@ def test_short_histories_have_none_or_little_of_it(n: int) -> None:
     history = pd.DataFrame({"ds": _months(n), "y": 100 * np.exp(_sales(n, 0.0))})
     parts = forecast(history, 6).contributions()
     assert "calendar" not in parts or parts["calendar"].abs().max() < 2
+
+
+def test_effects_are_found_in_the_history_itself() -> None:
+    ds = pd.date_range("2012-01-01", periods=132, freq="MS").to_numpy().astype("datetime64[D]")
+    contrasts = weekday_contrasts(ds)
+    assert contrasts is not None
+    true = 0.05 * contrasts[5]
+    z = 0.1 * np.sin(np.arange(120) / 12 * 2 * np.pi) + 0.01 * np.random.default_rng(0).normal(size=120) + true[:120]
+    found = effects_of(ds, z, 12)
+    assert found is not None
+    assert np.corrcoef(found[120:], true[120:])[0, 1] > 0.9
+
+
+def test_weeks_have_no_trading_days() -> None:
+    ds = np.datetime64("2020-01-05") + 7 * np.arange(200)
+    assert effects_of(ds, np.zeros(190), 52) is None
