@@ -39,7 +39,7 @@ run_failure = sa.Table(
     sa.Column("category", sa.Text, nullable=False),
     sa.Column("problem", sa.LargeBinary, nullable=False),  # a problem detail
 )
-TOLD_SECONDS = 1.0
+TOLD_SECONDS = 1.0  # after which what is done of a chunk is kept
 
 
 def do_chunk_of(settings: Settings, run: str, chunk: int) -> None:
@@ -68,8 +68,8 @@ def _made_for(settings: Settings) -> MadeFor:
 def do_chunk(work: Work, chunk: int, *, held: bool = False) -> None:
     """Forecast one chunk and keep it; what cannot be forecast is noted. Done again it leaves the same.
 
-    What is done is kept every second, so that a run tells how far it is. `held`: its rows for OData, which cost as much
-    as its forecasts, are made once the run is over (see `release`).
+    What is done is kept every second, so that a run tells how far it is. `held`: its rows for OData, which cost a third
+    of its forecasts, are made once the run is over (see `release`).
     """
     results: list[Result] = []
     keeping = _Keeping(work, chunk * CHUNK, held)
