@@ -31,6 +31,16 @@ SPAN = r"\d{4}(-\d{2}(-\d{2})?|-W\d{2})?"
 DAYS_ALLOWED = "a day, week, month or year, such as 2026-11-30, 2026-W48, 2026-11 or 2026"
 LEVEL_ALLOWED = f"{DAYS_ALLOWED}; or two of them, as in 2020-03..2020-05"
 _SPAN = re.compile(SPAN, re.ASCII)
+_WORDS = re.compile(
+    r"(?P<signal>.+?)\s+"
+    r"(like\s+(?P<level_of>\S+)|=\s?(?P<values>\S+)|(?P<percent>[+-]\d+(\.\d+)?)\s?%|x\s?(?P<factor>\d+(\.\d+)?))\s+"
+    rf"(?P<first>{SPAN})(\.\.(?P<last>{SPAN}))?",
+    re.ASCII,
+)
+WORDS_ALLOWED = (
+    "a signal, then +20%, -20%, x1.2, =1 or =1,2,3 (one value a period), or like 2020-04, then the periods, such as "
+    "2026-11-30..2026-12-27, 2026-W48 or 2026-12"
+)
 _WAYS = ("values", "factor", "level_of")
 
 
@@ -48,6 +58,23 @@ class Change:
     values: Sequence[float] | None = None
     factor: float | None = None
     level_of: str | None = None
+
+
+def change_of(text: str, field: str = "change") -> Change:
+    """A change written as `search/boots +20% 2026-W48..2026-W51`, see WORDS_ALLOWED; raises SignalsError."""
+    found = _WORDS.fullmatch(text.strip())
+    if found is None:
+        raise SignalsError(field, text, WORDS_ALLOWED)
+    factor, values = found["factor"], None
+    try:
+        if found["percent"]:
+            factor = str(round(1 + float(found["percent"]) / 100, 12))
+        if found["values"]:
+            values = [float(value) for value in found["values"].split(",")]
+    except ValueError:
+        raise SignalsError(field, text, WORDS_ALLOWED) from None
+    first, last, level_of = found["first"], found["last"], found["level_of"]
+    return Change(found["signal"], first, last, values, float(factor) if factor else None, level_of)
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ def what_if(
     conditional, mean = Conditional(run.problem, run.series), _mean_of(run)
     outcomes = {}
     for name, changes in scenarios.items():
-        compiled = paths(changes, conditional, run.series)
+        compiled = paths(changes, conditional, run.series, "changes" if len(scenarios) == 1 else f"{name}: changes")
         effects = conditional.effects(compiled.values)
         changed = _answer(run, checked, effects, calendar, category, unit, started)
         outcomes[name] = outcome(name, baseline, changed, effects, mean, compiled.notes)

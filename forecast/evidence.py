@@ -180,13 +180,17 @@ def shrunk(
 
 
 def clearest(errors: FloatArray, grid: Origins, surprises: Surprises, half_life: float) -> tuple[int, float]:
-    """The clearest lag of the only signal in `surprises`, admitted or not, and how many errors are behind it."""
+    """The lag of the only signal in `surprises`, admitted or not, and how many errors are behind it.
+
+    It is the clearest one, and none where no lag is clear.
+    """
     if not surprises.names:
         return 0, 0.0
     trial = try_all(
         sheet_of(errors[:1], grid.delays[:1], MEMORY * half_life / grid.stride), candidates_of(surprises, 1)
     )
-    column = int(trial.strength[0, :, -1].argmax())
+    strength = trial.strength[0, :, -1]
+    column = int(strength.argmax()) if strength.max() > 1 else 0
     return LAGS[column], float(trial.pairs[0, column, -1])
 
 

@@ -22,6 +22,8 @@ from forecast.transform import FloatArray
 
 _RIDGE = 1e-6
 _MOST_LEVERAGE = 0.9  # of one origin: an error that only it explains says nothing of its size
+_SHOCK = 4.0  # usual sizes: more of what is left of an error does not count
+_ROUNDS = 4
 _TINY = 1e-300
 
 
@@ -65,7 +67,8 @@ class _Table:
         seen = np.flatnonzero(np.isfinite(z))
         self.z = z[np.clip(np.arange(z.size), seen[0], seen[-1])]
         sheet = sheet_of(fit.errors[:1], fit.grid.delays[:1], MEMORY * fit.half_life / fit.grid.stride)
-        self.error, self.weight = sheet.tame[0], sheet.weight[0]
+        self.tame, self.error, self.weight = sheet.tame[0], sheet.error[0], sheet.weight[0]
+        self.largest = _SHOCK / np.maximum(sheet.unit[0], _TINY)
         self.waves = seasonal_waves(fit.filter.seasons, len(fit.problem))[:, fit.grid.rows]
 
     def _missed(self, lag: int) -> FloatArray:
@@ -87,14 +90,22 @@ class _Table:
         return Response(lags, shrunken, np.linalg.cholesky(whole), told=True)
 
     def _fitted(self, lags: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
-        """Slopes (k,) and their covariance, whatever the errors' variances (White 1980, HC3)."""
+        """Slopes (k,) and their covariance, whatever the errors' variances (White 1980, HC3).
+
+        What the slopes leave is cut at some usual sizes and they are fitted again (Huber 1981): a shock that goes with
+        the signal tells much of it, one that does not tells nothing.
+        """
         x = np.concatenate([np.stack([self._missed(lag) for lag in lags]), self.waves])
         weighted = x * self.weight
         size = np.sqrt(np.maximum(np.einsum("pr,pr->p", weighted, x), _TINY))
         x, weighted = x / size[:, None], weighted / size[:, None]
         inverse = np.linalg.inv(weighted @ x.T + _RIDGE * np.eye(len(x)))
-        slope = inverse @ (weighted @ self.error)
+        error, fitted = self.tame, np.zeros(self.error.size)
+        for _ in range(_ROUNDS):
+            slope = inverse @ (weighted @ error)
+            fitted = slope @ x
+            error = fitted + np.clip(self.error - fitted, -self.largest, self.largest)
         leverage = np.minimum(np.einsum("pr,pr->r", x, inverse @ weighted), _MOST_LEVERAGE)
-        left = (inverse @ weighted) * ((self.error - slope @ x) / (1.0 - leverage))
+        left = (inverse @ weighted) * ((error - fitted) / (1.0 - leverage))
         some = slice(len(lags))
         return slope[some] / size[some], (left @ left.T)[some, some] / np.outer(size[some], size[some])

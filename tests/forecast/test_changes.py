@@ -10,7 +10,7 @@ import pytest
 from series_makers import autocorrelated, signal, weekly_sales, weeks
 
 from forecast import Change, SignalsError
-from forecast.changes import Paths, days_of, paths
+from forecast.changes import Paths, change_of, days_of, paths
 from forecast.problem import Sources
 from forecast.regressors import read
 from forecast.scenario import Conditional
@@ -137,3 +137,27 @@ def test_a_period_is_changed_once() -> None:
 def test_a_scenario_has_changes() -> None:
     with pytest.raises(SignalsError, match="changes: got 0 changes; wanted 1 to 50 changes"):
         compiled()
+
+
+@pytest.mark.parametrize(
+    ("text", "change"),
+    [
+        ("search/boots +20% 2026-W48..2026-W51", Change("search/boots", "2026-W48", "2026-W51", factor=1.2)),
+        ("rainy days -12.5 % 2026-12", Change("rainy days", "2026-12", factor=0.875)),
+        ("x x1.5 2026-11-30", Change("x", "2026-11-30", factor=1.5)),
+        ("promotion =1 2026-W48", Change("promotion", "2026-W48", values=[1.0])),
+        ("mobility =-1,2.5,3e1 2026-W48..2026-W50", Change("mobility", "2026-W48", "2026-W50", values=[-1, 2.5, 30])),
+        ("mobility like 2020-04 2026", Change("mobility", "2026", level_of="2020-04")),
+        ("mobility like 2020-03..2020-05 2026", Change("mobility", "2026", level_of="2020-03..2020-05")),
+    ],
+)
+def test_a_change_is_read_from_a_line(text: str, change: Change) -> None:
+    assert change_of(text) == change
+
+
+@pytest.mark.parametrize(
+    "text", ["", "mobility", "mobility 2026-W48", "mobility +20 2026-W48", "x =a 2026", "x =1 soon"]
+)
+def test_a_line_that_says_no_change_is_refused(text: str) -> None:
+    with pytest.raises(SignalsError, match=r"change: got .*; wanted a signal, then"):
+        change_of(text)
