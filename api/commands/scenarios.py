@@ -56,9 +56,13 @@ def new_command(
 
     from api.scenario_models import ScenarioRequest
     from api.scenarios import asked_of, evaluate
+    from forecast import SignalsError
     from forecast.changes import change_of
 
-    fields = [vars(change_of(text, "--change")) for text in changes]
+    try:
+        fields = [vars(change_of(text, "--change")) for text in changes]
+    except SignalsError as error:
+        raise common.Misused(str(error)) from error
     moment = options.pop("as_of")
     asked = {**options, "name": name, "levels": list(levels), "changes": fields} | (
         {} if moment is None else {"as_of": _aware(moment)}
