@@ -38,6 +38,7 @@ from api.routes import (
     odata,
     power_platform,
     runs,
+    scenarios,
     signals,
     sources,
     uploads,
@@ -98,7 +99,7 @@ def create_app(settings: Settings, anonymous_hosts: Collection[str] | None = Non
     app.add_middleware(RequestId)
     errors.install(app)
     outages.install(app)
-    nouns = (bulk, forecasts, uploads, categories, signals, sources, jobs, health, runs, webhooks, metrics)
+    nouns = (bulk, forecasts, uploads, categories, signals, sources, jobs, health, runs, webhooks, scenarios, metrics)
     faces = (odata, business_central, power_platform)
     for noun in (*nouns, *faces):
         app.include_router(noun.router)

@@ -18,6 +18,7 @@ from api.commands import (
     run,
     running,
     sales,
+    scenarios,
     signals,
     upkeep,
 )
@@ -112,7 +113,10 @@ def _add(group: click.Group, command: click.Command) -> None:
             )
 
 
-for noun in (erp_imports, imports, sales, signals, forecasts, run, listings, running, exports, keys, jobs, upkeep):
+NOUNS = (
+    erp_imports, imports, sales, signals, forecasts, scenarios, run, listings, running, exports, keys, jobs, upkeep,
+)  # fmt: skip
+for noun in NOUNS:
     for command in noun.COMMANDS:
         _add(cli, command)
 

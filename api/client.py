@@ -42,6 +42,7 @@ from api.models import (
     StoredSignal,
     UploadAnswer,
 )
+from api.scenario_models import Evaluation, Scenario, ScenarioHead, ScenarioPage
 
 PASSING = (409, 429, 502, 503, 504)  # of 409 only that the first try is still running
 FORMS = {
@@ -188,6 +189,21 @@ class Client:
         """All signals of the store, or the candidates of a category."""
         query = {} if category is None else {"category": category}
         return [item for page in self._pages("/v1/signals", SignalPage, **query) for item in page.items]
+
+    def scenario(self, name: str, category: str, changes: Sequence[Mapping[str, Any]], **request: Any) -> Scenario:
+        """Keep a scenario of a category, answered; `changes` and the other fields as the API takes them."""
+        body = {"name": name, "category": category, "changes": list(changes)} | request
+        return _read(Scenario, self._posted("/v1/scenarios", orjson.dumps(body)))
+
+    def scenarios(self, category: str | None = None) -> list[ScenarioHead]:
+        """All kept scenarios, or those of a category, the newest first."""
+        query = {} if category is None else {"category": category}
+        return [item for page in self._pages("/v1/scenarios", ScenarioPage, **query) for item in page.items]
+
+    def compare(self, scenarios: Sequence[str], **request: Any) -> Evaluation:
+        """Answer kept scenarios of one category anew, by their ids, side by side with the baseline."""
+        body = {"scenarios": list(scenarios)} | request
+        return _read(Evaluation, self._posted("/v1/scenarios/compare", orjson.dumps(body)))
 
     def upload_sales(self, data: Rows, **options: Any) -> UploadAnswer:
         """Upload sales: a CSV, Parquet, JSON or NDJSON file, rows, or columns; `options` as the API takes them.

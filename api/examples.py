@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from api import scenario_examples
+
 RECEIPT = "fc_01KASQ5Y3V9Q6T4XN0ZC5R8D2H"
 HOST = "https://forecast.example.com"
 JOB = "0b6d0d0c-7f0e-5a52-9d51-4d0f5c1e6a11"
@@ -180,3 +182,5 @@ BODIES: dict[str, Any] = {
     "POST /v1/sales": ROWS,
     "POST /v1/signals": OBSERVATIONS,
 }
+ANSWERS |= scenario_examples.ANSWERS
+BODIES |= scenario_examples.BODIES

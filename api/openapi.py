@@ -46,8 +46,10 @@ def enrich(schema: dict[str, Any], settings: Settings) -> None:
 
 def _add_limits(models: dict[str, Any], settings: Settings) -> None:
     """The limits of a request that are settings."""
-    for name in ("ForecastRequest", "RunRequest"):
+    for name in ("ForecastRequest", "RunRequest", "ScenarioRequest"):
         models[name]["properties"]["horizon"]["maximum"] = settings.max_horizon
+    for name in ("AgainRequest", "CompareRequest"):
+        models[name]["properties"]["horizon"]["anyOf"][0]["maximum"] = settings.max_horizon
     models["ForecastRequest"]["properties"]["signals"]["maxItems"] = settings.max_signals
     for name in ("Values", "InlineSignal"):
         models[name]["properties"]["values"]["maxItems"] = settings.max_history

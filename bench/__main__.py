@@ -20,6 +20,7 @@ COMMANDS = (
     ("bench.runs", "--series", "5000"),
     ("bench.runs", "--series", "5000", "--face", "http"),
     ("bench.noise",),
+    ("bench.scenarios",),
     ("bench.shocks",),
     ("bench.holidays",),
     ("bench.accuracy", "--jobs", "2"),

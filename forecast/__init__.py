@@ -6,22 +6,28 @@ result = forecast(history, horizon=8, signals=signals)
 
 from forecast.arrays import SignalValues, Values
 from forecast.backtest import Backtest, Quality
-from forecast.core import backtest, forecast
+from forecast.changes import Change
+from forecast.core import backtest, forecast, what_if
 from forecast.errors import ForecastError, HistoryError, OptionError, SignalsError
 from forecast.result import EngineUsed, Forecast, SignalReport
+from forecast.what_if import Outcome, WhatIf
 
 __all__ = [
     "Backtest",
+    "Change",
     "EngineUsed",
     "Forecast",
     "ForecastError",
     "HistoryError",
     "OptionError",
+    "Outcome",
     "Quality",
     "SignalReport",
     "SignalValues",
     "SignalsError",
     "Values",
+    "WhatIf",
     "backtest",
     "forecast",
+    "what_if",
 ]

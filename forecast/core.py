@@ -1,4 +1,4 @@
-"""`forecast()` and `backtest()`: validation, backtest, intervals, guards and explanation around any engine."""
+"""`forecast()`, `backtest()`, `what_if()`: validation, backtest, intervals, guards, explanation around any engine."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from forecast import engines, explain, intervals, plausible
 from forecast import frequency as freq
 from forecast.arrays import SignalValues, Values
 from forecast.backtest import Backtest, Past, errors_of, rolling, scored
+from forecast.changes import Change, paths
 from forecast.engines.base import Engine, Path, Problem
 from forecast.errors import HistoryError, OptionError, SignalsError
 from forecast.intervals import Errors
@@ -23,10 +24,11 @@ from forecast.problem import Sources
 from forecast.regressors import SignalRows, read
 from forecast.result import LARGEST_LEVEL, EngineUsed, Forecast, SignalReport
 from forecast.scale import GUARD, SPREAD, Scale, guarded
-from forecast.scenario import PREFIX, differences
+from forecast.scenario import PREFIX, Conditional, Effect, widened
 from forecast.season import holidays_signal
 from forecast.series import Series, versions
 from forecast.transform import FloatArray, choose
+from forecast.what_if import Mean, WhatIf, outcome
 
 VERSION = "2"  # of the method: answers of another version may differ
 MAX_HORIZON = 520
@@ -78,13 +80,26 @@ def forecast(
     started = time.perf_counter()
     checked = _levels(levels)
     run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, deadline_ms, None, False)
-    terms = dict(run.path.terms)
-    if scenario:
-        terms |= differences(scenario, run.problem, run.series)
-    terms, clipped = _guarded(terms, run.scale)
+    effects = Conditional(run.problem, run.series).effects(scenario) if scenario else ()
+    return _answer(run, checked, effects, calendar, category, unit, started)
+
+
+def _answer(
+    run: _Run,
+    levels: tuple[float, ...],
+    effects: Sequence[Effect],
+    calendar: str | None,
+    category: str | None,
+    unit: str | None,
+    started: float,
+) -> Forecast:
+    """What the engine said, with the effects of a scenario on top, in sales units."""
+    horizon = run.problem.horizon
+    terms, clipped = _guarded(run.path.terms | {PREFIX + e.signal: e.step for e in effects}, run.scale)
     path = np.sum(list(terms.values()), axis=0)
     spread = intervals.now(run.errors, horizon, len(run.problem) - 1)
     mean = run.scale.mean(path, *intervals.at(spread, np.array(SPREAD)).T)
+    spread = widened(spread, effects)
     parts = explain.contributions(terms, mean, run.scale.transform)
     importance = explain.importance(parts, run.path.lately)
     weekdays = plausible.closed_weekdays(run.series)
@@ -97,20 +112,63 @@ def forecast(
         history=run.series,
         history_start=run.series.start,
         history_end=run.series.end - np.timedelta64(1, "D"),
-        engine=EngineUsed(run.engine.name, _configuration(run, calendar, scenario), "champion", _reason(run)),
+        engine=EngineUsed(run.engine.name, _configuration(run, calendar, effects), "champion", _reason(run)),
         ds=run.series.future(horizon).copy(),  # the grid's own are shared
         kinds=_kinds(run, horizon),
         mean=np.where(shut, 0.0, mean),
         median=np.where(shut, 0.0, run.scale.units(path)),
         grid=np.where(shut[:, None], 0.0, run.scale.units(path[:, None] + spread)),
         parts=plausible.close(parts, mean, shut),
-        levels=checked,
+        levels=levels,
         signals=_reports(run, importance),
         importance=importance,
-        backtest=scored(run.past, run.errors, run.problem, run.series, run.scale, checked, run.engine.name),
-        warnings=_warnings(run, weekdays, clipped, bool(scenario)),
+        backtest=scored(run.past, run.errors, run.problem, run.series, run.scale, levels, run.engine.name),
+        warnings=_warnings(run, weekdays, clipped, bool(effects)),
         fit_ms=1000 * (time.perf_counter() - started),
     )
+
+
+def what_if(
+    history: pd.DataFrame | pd.Series | Values,
+    horizon: int,
+    scenarios: Mapping[str, Sequence[Change]],
+    *,
+    signals: pd.DataFrame | Sequence[SignalValues] | None = None,
+    engine: str = "fast",
+    levels: Sequence[float] = (80, 95),
+    frequency: str | None = None,
+    as_of: str | pd.Timestamp | None = None,
+    calendar: str | None = None,
+    season_length: float | None = None,
+    category: str | None = None,
+    unit: str | None = None,
+) -> WhatIf:
+    """The forecast beside what it would be if signals took other paths, for each of the named `scenarios`.
+
+    Other arguments as for `forecast`. Raises ForecastError for bad input; of a change it names `changes.0.first` and
+    the like.
+    """
+    started = time.perf_counter()
+    checked = _levels(levels)
+    run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, None, None, False)
+    baseline = _answer(run, checked, (), calendar, category, unit, started)
+    conditional, mean = Conditional(run.problem, run.series), _mean_of(run)
+    outcomes = {}
+    for name, changes in scenarios.items():
+        compiled = paths(changes, conditional, run.series, "changes" if len(scenarios) == 1 else f"{name}: changes")
+        effects = conditional.effects(compiled.values)
+        changed = _answer(run, checked, effects, calendar, category, unit, started)
+        outcomes[name] = outcome(name, baseline, changed, effects, mean, compiled.notes)
+    return WhatIf(baseline, outcomes)
+
+
+def _mean_of(run: _Run) -> Mean:
+    """From steps on top of the path, (…, horizon), to the expectation of each period."""
+    horizon = run.problem.horizon
+    path = run.path.median
+    low, high = intervals.at(intervals.now(run.errors, horizon, len(run.problem) - 1), np.array(SPREAD)).T
+    shut = plausible.is_closed(run.series.future(horizon), plausible.closed_weekdays(run.series))
+    return lambda steps: np.where(shut, 0.0, run.scale.mean(run.scale.hold(path + steps), low, high))
 
 
 def backtest(
@@ -302,10 +360,10 @@ def _edges(run: _Run) -> list[str]:
     return found
 
 
-def _configuration(run: _Run, calendar: str | None, scenario: Mapping[str, pd.Series] | None) -> str:
+def _configuration(run: _Run, calendar: str | None, effects: Sequence[Effect]) -> str:
     """Names everything but the data that the answer depends on."""
     series, problem = run.series, run.problem
-    signals, paths = tuple(r.name for r in problem.regressors), tuple(sorted(scenario or ()))
+    signals, paths = tuple(r.name for r in problem.regressors), tuple(sorted(effect.signal for effect in effects))
     members = tuple(sorted(run.path.members))  # those that a deadline left
     return _digest(
         run.engine.name, series.frequency, series.season_lengths, problem.horizon, calendar, signals, paths, members

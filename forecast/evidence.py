@@ -180,15 +180,19 @@ def shrunk(
     return np.asarray(slope * ridge * (1.0 - noise / ratio))
 
 
-def response(errors: FloatArray, grid: Origins, surprises: Surprises, half_life: float) -> tuple[int, float]:
-    """The clearest lag of the only signal in `surprises`, admitted or not, and what its surprise is worth today."""
+def clearest(errors: FloatArray, grid: Origins, surprises: Surprises, half_life: float) -> tuple[int, float]:
+    """The lag of the only signal in `surprises`, admitted or not, and how many errors are behind it.
+
+    It is the clearest one, and none where no lag is clear.
+    """
     if not surprises.names:
         return 0, 0.0
     trial = try_all(
         sheet_of(errors[:1], grid.delays[:1], MEMORY * half_life / grid.stride), candidates_of(surprises, 1)
     )
-    column = int(trial.strength[0, :, -1].argmax())
-    return LAGS[column], float(trial.coefficient[0, column, -1])
+    strength = trial.strength[0, :, -1]
+    column = int(strength.argmax()) if strength.max() > 1 else 0
+    return LAGS[column], float(trial.pairs[0, column, -1])
 
 
 @dataclass(frozen=True)

@@ -7,46 +7,115 @@ changes nothing. It tells an association, not a cause.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
 
-from forecast import columns
+from forecast import columns, intervals
 from forecast import frequency as freq
 from forecast.engines.base import Problem
-from forecast.engines.fast import Fit
+from forecast.engines.fast import Fit, recent
 from forecast.errors import SignalsError
-from forecast.evidence import response
 from forecast.regressors import Regressor, lay, read
+from forecast.response import Response, response
+from forecast.scale import SPREAD
 from forecast.series import Series
-from forecast.surprise import moved, surprises
+from forecast.surprise import moved
 from forecast.transform import FloatArray
 
 PREFIX = "scenario/"
+_SPREAD = NormalDist().inv_cdf(SPREAD[1]) - NormalDist().inv_cdf(SPREAD[0])
+_TINY = 1e-300
 
 
-def differences(scenario: Mapping[str, pd.Series], problem: Problem, series: Series) -> dict[str, FloatArray]:
-    """For each named signal the step on the working scale, (horizon,), that its path makes; raises SignalsError.
+@dataclass(frozen=True)
+class Effect:
+    """What another path of one signal does. `expected` and `changed` are the paths, (horizon,).
 
-    A path is a Series of values on dates; periods of the horizon that it leaves out keep the expected value, which is
-    the known one or the last known one held.
+    `moves` (k, horizon) are how far the signal moves, on its own scale, as seen by sales at each lag of `response`; a
+    step of the working scale is at most `largest`, the largest error so far, as is true of every adjustment.
     """
-    if not isinstance(scenario, Mapping):
-        raise SignalsError("scenario", type(scenario).__name__, "a mapping from signal to a Series of values on dates")
-    known = {r.name: r for r in problem.regressors}
-    fit = Fit(problem)
-    out = {}
-    for name, path in scenario.items():
-        if name not in known or known[name].edge < 0:
+
+    signal: str
+    expected: FloatArray
+    changed: FloatArray
+    response: Response
+    moves: FloatArray
+    largest: float
+
+    @property
+    def step(self) -> FloatArray:
+        """The difference on the working scale, (horizon,)."""
+        return self.steps(self.response.coefficient)
+
+    @property
+    def doubt(self) -> FloatArray:
+        """The standard error of it, (horizon,)."""
+        size = np.sqrt(np.square(self.response.root.T @ self.moves).sum(axis=0))
+        return np.asarray(np.minimum(size, self.largest))
+
+    def steps(self, coefficient: FloatArray) -> FloatArray:
+        """The same for other coefficients (…, k), (…, horizon)."""
+        return np.clip(coefficient @ self.moves, -self.largest, self.largest)
+
+
+class Conditional:
+    """Sales given signals: what other paths of them would do to the forecast of one problem."""
+
+    def __init__(self, problem: Problem, series: Series) -> None:
+        self.known = {r.name: r for r in problem.regressors}
+        self.horizon = problem.horizon
+        self._series, self._kept = series, recent(problem)
+        self._cut = len(problem) - len(self._kept)
+
+    @cached_property
+    def _fit(self) -> Fit:
+        return Fit(self._kept)
+
+    def effects(self, scenario: Mapping[str, pd.Series]) -> tuple[Effect, ...]:
+        """The effect of each path, a Series of values on dates; raises SignalsError.
+
+        Periods of the horizon that a path leaves out keep the expected value, which is the known one or the last known
+        one held.
+        """
+        if not isinstance(scenario, Mapping):
             raise SignalsError(
-                "scenario", name, "a signal of the request with known values: " + ", ".join(sorted(known))
+                "scenario", type(scenario).__name__, "a mapping from signal to a Series of values on dates"
             )
-        expected = _held(known[name])
-        changed = _laid(name, path, expected, series, problem.horizon)
-        out[PREFIX + name] = _difference(fit, problem.horizon, expected, changed)
-    return out
+        return tuple(self._effect(name, path) for name, path in scenario.items())
+
+    def expected(self, name: str, field: str = "scenario") -> Regressor:
+        """A signal as it is expected: the known values, and the last one held; `field` is what is wrong without it."""
+        if name not in self.known or self.known[name].edge < 0:
+            allowed = sorted(other for other, regressor in self.known.items() if regressor.edge >= 0)
+            raise SignalsError(
+                field, name, f"a signal of the request with known values: {', '.join(allowed) or 'there is none'}"
+            )
+        return _held(self.known[name])
+
+    def _effect(self, name: str, path: pd.Series) -> Effect:
+        expected, planned = self.expected(name), self.known[name].future_known
+        changed = _laid(name, path, expected, self._series, self.horizon).x[self._cut :]
+        kept = replace(expected, x=expected.x[self._cut :], edge=expected.edge - self._cut)
+        found = response(self._fit, kept, planned=planned)
+        ahead = slice(-self.horizon, None)
+        moves = found.moves(moved(kept.x, changed)[ahead])
+        largest = float(np.nanmax(np.abs(self._fit.errors), initial=0.0))
+        return Effect(name, kept.x[ahead], changed[ahead], found, moves, largest)
+
+
+def widened(spread: FloatArray, effects: Sequence[Effect]) -> FloatArray:
+    """Quantiles of the error, (horizon, probabilities), with what is not known of the effects on top."""
+    if not effects:
+        return spread
+    doubt = np.sum([np.square(e.doubt) for e in effects], axis=0)
+    low, high = intervals.at(spread, np.array(SPREAD)).T
+    usual = np.maximum((high - low) / _SPREAD, _TINY)
+    return np.asarray(spread * np.sqrt(1.0 + doubt / usual / usual)[:, None])
 
 
 def _held(regressor: Regressor) -> Regressor:
@@ -71,16 +140,3 @@ def _laid(name: str, path: pd.Series, expected: Regressor, series: Series, horiz
         raise SignalsError(field, f"dates {days.min()} to {days.max()}", "values on dates inside the horizon")
     x = np.where(changed, laid, expected.x)
     return replace(expected, x=x)
-
-
-def _difference(fit: Fit, horizon: int, expected: Regressor, changed: Regressor) -> FloatArray:
-    """`b (z'[t+h-l] - z[t+h-l])` with lag l and coefficient b from a regression on this signal alone, known over the
-    whole horizon; no more than the largest error so far, as is true of every adjustment."""
-    lag, coefficient = response(
-        fit.errors, fit.grid, surprises([expected], fit.filter, fit.grid, horizon), fit.half_life
-    )
-    out = np.zeros(horizon)
-    move = moved(expected.x, changed.x)[len(expected.x) - horizon :]
-    out[lag:] = coefficient * move[: max(0, horizon - lag)]
-    largest = np.nanmax(np.abs(fit.errors), initial=0.0)
-    return np.clip(out, -largest, largest)

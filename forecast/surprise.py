@@ -266,6 +266,11 @@ def _without_season(u: FloatArray, seasons: tuple[float, ...]) -> FloatArray:
     return np.asarray(u - known * np.einsum("spt,pt->st", sums, gain[:, : u.shape[1]]))
 
 
+def seasonal_waves(seasons: tuple[float, ...], n: int) -> FloatArray:
+    """A mean and the first waves of each season over n periods, (waves, n)."""
+    return _waves(seasons, _ROUND * -(-n // _ROUND))[0][:, :n]
+
+
 @lru_cache(maxsize=16)
 def _waves(seasons: tuple[float, ...], n: int) -> tuple[FloatArray, FloatArray]:
     """Mean and waves x (waves, n), and `(X'X + r I)^-1 x` with the rows of X before each period."""

@@ -23,7 +23,13 @@ from api.settings import PREFIX, Settings, allowed_values
 from tests.api.workers import working
 
 DOCS = Path(__file__).parent.parent / "docs"
-KINDS = {"/v1/forecasts/": "RECEIPT", "/v1/jobs/": "JOB", "/v1/runs/": "RUN", "/v1/webhooks/": "WEBHOOK"}
+KINDS = {
+    "/v1/forecasts/": "RECEIPT",
+    "/v1/jobs/": "JOB",
+    "/v1/runs/": "RUN",
+    "/v1/webhooks/": "WEBHOOK",
+    "/v1/scenarios/": "SCENARIO",
+}
 EXAMPLE = re.compile(r"^\$ curl (.+)\n((?:[^$`].*\n)*)", re.MULTILINE)
 
 

@@ -10,7 +10,7 @@ from forecast.admission import Admitted, admit
 from forecast.blend import weights
 from forecast.blocks import Blocks, blocks_of
 from forecast.engines.base import Evidence
-from forecast.evidence import response
+from forecast.evidence import clearest
 from forecast.experts import Smoothed, experts, smoothed
 from forecast.origins import Origins, ending_at
 from forecast.regressors import Regressor
@@ -230,9 +230,11 @@ def test_an_unchanged_path_moves_nothing_and_effects_are_elasticities() -> None:
     assert np.isfinite(moved(expected, np.zeros_like(expected))).all()
 
 
-def test_the_response_to_a_signal_known_ahead_is_its_effect() -> None:
+@pytest.mark.parametrize(("lag", "size"), [(0, 0.05), (3, 0.05), (0, 0.0)])
+def test_the_clearest_lag_is_the_one_there_is_and_none_where_no_lag_is_clear(lag: int, size: float) -> None:
     n, x = 260, autocorrelated(268, seed=7)
-    base = _base(_sales(n, 8, 0.05 * x[:n]))
-    lag, coefficient = response(base[3], base[1], _offered(base, {"x": x}), HALF_LIFE)
-    assert lag == 0
-    assert coefficient == pytest.approx(0.05 * np.abs(x).mean(), rel=0.35)  # signals are in units of their mean size
+    base = _base(_sales(n, 8, _led(x, lag, size, n)))
+    found, pairs = clearest(base[3], base[1], _offered(base, {"x": x}), HALF_LIFE)
+    assert found == lag
+    assert pairs > 200
+    assert clearest(base[3], base[1], _offered(base, {"x": np.ones(268)}), HALF_LIFE) == (0, 0.0)
