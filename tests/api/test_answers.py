@@ -79,7 +79,7 @@ def test_what_was_begun_is_the_answer_of_the_job_it_becomes(
     real, made = forecaster.make, []
 
     def slow(*args: Any, **options: Any) -> Any:
-        assert go.wait(30)
+        assert go.wait(180)
         made.append(1)
         return real(*args, **options)
 

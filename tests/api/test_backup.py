@@ -54,12 +54,12 @@ def owned(home: Path) -> Iterator[None]:
     stop, ready = threading.Event(), threading.Event()
     owner = threading.Thread(target=run_ingest, args=(home, 0.5, stop, ready.set))
     owner.start()
-    assert ready.wait(30)
+    assert ready.wait(180)
     try:
         yield
     finally:
         stop.set()
-        owner.join(30)
+        owner.join(180)
 
 
 def forecast(home: Path, data_version: int) -> dict[str, object]:
@@ -137,7 +137,7 @@ def test_a_backup_under_writes_has_all_that_was_acknowledged_before(home: Path, 
             engine_of(Settings(home=fresh)).dispose()
         stop.set()
         for thread in threads:
-            thread.join(60)
+            thread.join(180)
 
 
 def test_what_waits_in_the_inbox_is_in_it(home: Path, tmp_path: Path) -> None:

@@ -170,14 +170,14 @@ def test_the_work_of_a_worker_that_never_comes_back_is_taken_over(
 
     def stuck(self: Forecaster, *args: Any, **options: Any) -> Any:
         held.set()
-        assert go.wait(30)
+        assert go.wait(180)
         return real(self, *args, **options)
 
     monkeypatch.setattr(Forecaster, "make", stuck)
     with client_of(settings.home) as client:
         number = accept(client, GOOD)
         with working(settings):
-            assert held.wait(20)
+            assert held.wait(180)
             reaper = reaper_of(settings, "jobs-2")
             reaper.beat()
             assert reaper.take_over() == 0, "the first still gives signs of life"

@@ -66,7 +66,7 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path, shutdown_seconds=5)
 
 
-def ended(jobs: Jobs, number: str, seconds: float = 30.0) -> Job:
+def ended(jobs: Jobs, number: str, seconds: float = 180.0) -> Job:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = jobs.status(number)

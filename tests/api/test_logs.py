@@ -90,7 +90,7 @@ def test_every_line_of_a_server_is_json(tmp_path: Path) -> None:
         wait_for(lambda: status(f"http://127.0.0.1:{port}") != 0)
         httpx.get(f"http://127.0.0.1:{port}/v1/categories")
         process.terminate()
-        process.wait(60)
+        process.wait(180)
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert {"MainProcess", "api-1", "jobs"} <= {line["process"] for line in lines}
     assert any(line.get("address") == "/v1/categories" for line in lines)

@@ -137,7 +137,7 @@ def test_workers_are_added_up(tmp_path: Path) -> None:
         wait_for(lambda: httpx.get(job).json()["status"] == "succeeded")
         found = [read(httpx.get(f"{address}/metrics").text) for _ in range(6)]
         process.terminate()
-        process.wait(60)
+        process.wait(180)
     for one in found:
         assert one["groundswell_requests_total", "POST", "/v1/forecasts", "200"] == requests
         assert one["groundswell_forecasts_total", "fast", "rest"] == requests

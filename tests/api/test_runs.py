@@ -237,7 +237,7 @@ def test_a_run_tells_what_is_done_within_a_chunk(
     make, go_on = api.run_chunk.made, threading.Event()
 
     def made(work: Any, body: Any, number: int) -> Any:
-        assert number < 4 or go_on.wait(60)
+        assert number < 4 or go_on.wait(180)
         return make(work, body, number)
 
     monkeypatch.setattr(api.run_chunk, "made", made)
@@ -270,7 +270,7 @@ def served(home: Path) -> Iterator[httpx.Client]:
                 yield client
         finally:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(30)
+            process.wait(180)
 
 
 @pytest.mark.heavy
@@ -284,7 +284,7 @@ def test_a_run_outlives_a_kill_of_all_processes(tmp_path: Path) -> None:
         time.sleep(0.3)  # into the first part
         assert client.get(address).status_code == 202
     with served(tmp_path) as client:
-        wait_for(lambda: client.get(address).status_code == 200, 120)
+        wait_for(lambda: client.get(address).status_code == 200)
         made = client.get(address).json()
         assert made["counts"] == {"asked": len(names), "made": len(names), "failed": 0}
         lines = list(csv.DictReader(io.StringIO(client.get(f"{address}/csv").text)))

@@ -29,7 +29,7 @@ def part(home: Path, *options: str, **variables: str) -> Iterator[tuple[subproce
         yield process, log
     finally:
         process.terminate()
-        assert process.wait(60) == 0, log.read_text()
+        assert process.wait(180) == 0, log.read_text()
 
 
 def test_the_command_offers_every_part() -> None:

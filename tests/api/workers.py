@@ -11,7 +11,7 @@ from api.handlers import HANDLERS
 from api.settings import Settings
 from api.worker import Worker
 
-SECONDS = 60
+SECONDS = 180  # of a slow machine: only what never happens is waited for as long
 
 
 @contextmanager
