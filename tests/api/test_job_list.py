@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
 
@@ -148,10 +148,10 @@ def test_the_command_lists_retries_and_cancels(settings: Settings, client_of: Ca
     assert run("retry", "--dead").output.endswith(": 0\n")
 
 
-def reaper_of(settings: Settings, name: str) -> Reaper:
+def reaper_of(settings: Settings, name: str, running: Set[str] = frozenset()) -> Reaper:
     jobs = Jobs(settings)
     asked = Asked(settings, jobs, Ledger(settings), Forecaster(settings, Snapshots(settings.home)))
-    return Reaper(settings, jobs, asked, name)
+    return Reaper(settings, jobs, asked, name, running)
 
 
 def unfinished(settings: Settings) -> int:
