@@ -19,7 +19,7 @@ from bench.service import Answer, Service, ask
 from bench.serving import bodies
 
 AT_ONCE = 12  # connections
-IN_RUN = 600  # requests: long enough to be caught at work
+IN_RUN = 300  # requests: long enough to be caught at work
 
 
 @dataclass

@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import threading
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +148,7 @@ def test_the_command_lists_retries_and_cancels(settings: Settings, client_of: Ca
     assert run("retry", "--dead").output.endswith(": 0\n")
 
 
-def reaper_of(settings: Settings, name: str, running: Set[str] = frozenset()) -> Reaper:
+def reaper_of(settings: Settings, name: str, running: Collection[str] = ()) -> Reaper:
     jobs = Jobs(settings)
     asked = Asked(settings, jobs, Ledger(settings), Forecaster(settings, Snapshots(settings.home)))
     return Reaper(settings, jobs, asked, name, running)
