@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Set
+from collections.abc import Collection
 
 import sqlalchemy as sa
 from dbos import WorkflowStatus
@@ -42,7 +42,7 @@ class Reaper:
     """For a thread of the job worker's process."""
 
     def __init__(
-        self, settings: Settings, jobs: Jobs, asked: Asked, executor: str, running: Set[str] = frozenset()
+        self, settings: Settings, jobs: Jobs, asked: Asked, executor: str, running: Collection[str] = ()
     ) -> None:
         """`running`: the workflows that are under way in this process, as they come and go."""
         self._settings, self._jobs, self._asked, self._executor = settings, jobs, asked, executor

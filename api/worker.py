@@ -125,7 +125,7 @@ class Worker:
         self._ledger, self._jobs = Ledger(settings), Jobs(settings)
         self._made_for = made_for or partial(making.made_for, Forecaster(settings, Snapshots(settings.home)))
         self._asked = Asked(settings, self._jobs, self._ledger, self._made_for)
-        self._running: set[str] = set()  # workflows
+        self._running: list[str] = []  # workflows, one as often as it is executed at the time
 
     def run(self, stop: threading.Event, ready: Callable[[], None]) -> None:
         """Take up what an earlier process left, then what comes; what is under way at the end goes on next time."""
@@ -175,7 +175,7 @@ class Worker:
         Where DBOS could not note what was done, the process ends: `serve` starts it again, and it goes on from there.
         """
         number = str(DBOS.workflow_id)
-        self._running.add(number)
+        self._running.append(number)
         try:
             yield
         except Exception as error:
@@ -183,7 +183,7 @@ class Worker:
                 _end_process(error)
             raise
         finally:
-            self._running.discard(number)
+            self._running.remove(number)
 
     def _do(self, number: str) -> None:
         end = waiting_out(self._end)

@@ -5,7 +5,7 @@ Each case runs `groundswell serve` on a home of its own under load and breaks so
     database    PostgreSQL as `database_url`, stopped the hard way four times and started again
     disk        the disk of the home full, three times (a small tmpfs; needs root)
     errors      one write or fsync in twenty of the server fails with EIO for a while (fiu-run)
-    clock       the clock jumps forward and back by an hour and by a day (libfaketime)
+    clock       the clock jumps forward and back by an hour and by a day (needs a C compiler)
     duplicates  the same request at the same time over many connections, and clients that repeat after a kill
 
 and tells what was sent, how it was answered, and what became of all that was acknowledged: answered, pending or dead,
@@ -15,23 +15,30 @@ or lost. Nothing is started again by hand but what was broken.
 from __future__ import annotations
 
 import argparse
+import errno
 import random
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.acknowledged import JSON, Account, Load, account, sales_that_differ
+import orjson
+
+from bench.acknowledged import JSON, Account, Load, Told, account, sales_that_differ
 from bench.arguments import whole_number
+from bench.clock import Clock
+from bench.duplicates import at_once, executed_twice, receiver
 from bench.enqueuer import Enqueuers
 from bench.machine import machine
 from bench.postgresql import postgresql
-from bench.service import Service, ask
+from bench.service import API, JOBS, Service, ask, killed
 from bench.serving import bodies
 
+CALLS = ("posix/io/sync/fsync", "posix/io/sync/fdatasync", "posix/io/rw/pwrite")
+JUMPS = (3600, 86_400, -3600, -86_400)  # seconds
 BACK_SECONDS = 120.0  # within which it must answer again
 
 
@@ -116,6 +123,45 @@ def small_disk(megabytes: int = 192) -> Iterator[Path]:
         folder.rmdir()
 
 
+def errors(plan: Plan) -> Outcome:
+    """One in twenty writes and fsyncs of the API workers fails with EIO."""
+    with tempfile.TemporaryDirectory() as home:
+        service = Service(Path(home), before=("fiu-run", "-x"))
+
+        def broken(_: int) -> Callable[[], None]:
+            _inject(service, [f"enable_random name={name},probability=0.05,failinfo={errno.EIO}" for name in CALLS])
+            return lambda: _inject(service, [f"disable name={name}" for name in CALLS])
+
+        return _case(service, plan, broken)
+
+
+def _inject(service: Service, commands: list[str]) -> None:
+    """Tell libfiu in each API worker what is to fail; its reply may fail of it too."""
+    for pid in (pid for pid, kind in service.processes().items() if kind == API):
+        for command in commands:
+            with suppress(subprocess.TimeoutExpired):
+                subprocess.run(["fiu-ctrl", "-c", command, str(pid)], timeout=3, stderr=subprocess.DEVNULL)
+
+
+def clock(plan: Plan) -> Outcome:
+    """The clock jumps; the job worker is killed each time, so that its signs of life are from another time."""
+    with tempfile.TemporaryDirectory() as folder:
+        jumping = Clock(Path(folder))
+        service = Service(Path(folder) / "home", jumping.variables)
+
+        def jump(seconds: int) -> None:
+            jumping.set(seconds)
+            for pid, kind in service.processes().items():
+                if kind == JOBS:
+                    killed(pid)
+
+        def broken(number: int) -> Callable[[], None]:
+            jump(JUMPS[number % len(JUMPS)])
+            return lambda: jump(0)
+
+        return _case(service, plan, broken)
+
+
 def _case(service: Service, plan: Plan, broken: Callable[[int], Callable[[], None]]) -> Outcome:
     """Load it, break something again and again, and mend it after a while."""
     back: list[float] = []
@@ -149,7 +195,37 @@ def seconds_until_answered(port: int) -> float:
     return time.monotonic() - began
 
 
-CASES: dict[str, Callable[[Plan], Outcome]] = {"database": database, "disk": disk}
+def duplicates(plan: Plan) -> Outcome:
+    """The same request over twelve connections at once, runs executed twice, their webhooks sent twice."""
+    told = Told()
+    with tempfile.TemporaryDirectory() as home, receiver() as (address, received):
+        service = Service(Path(home), {"GROUNDSWELL_WEBHOOK_TARGETS": "private"})
+        service.start()
+        try:
+            ask(service.port, "POST", "/v1/webhooks", orjson.dumps({"callbackUrl": address}), JSON)
+            for number, request in enumerate(bodies(5 * plan.times, 104, 0, plan.seed)):
+                at_once(service.port, number, request, told)
+            for number in range(plan.times):
+                executed_twice(service, 1000 + number, told)
+            found = account(service.port, told, random.Random(plan.seed))
+            until = time.monotonic() + BACK_SECONDS
+            while len(received.numbers) < 2 * plan.times and time.monotonic() < until:
+                time.sleep(0.5)  # the second attempt comes ten seconds later
+        finally:
+            service.stop()
+    attempts, events = len(received.numbers), len(set(received.numbers))
+    print(f"  webhooks: {attempts} attempts, {events} events of {len(told.runs)} runs")
+    found.alike += abs(events - len(told.runs))
+    return Outcome(found, dict(told.others), dict(told.problems), 0.0, [], 0)
+
+
+CASES: dict[str, Callable[[Plan], Outcome]] = {
+    "database": database,
+    "disk": disk,
+    "errors": errors,
+    "clock": clock,
+    "duplicates": duplicates,
+}
 
 
 def main() -> None:

@@ -61,6 +61,7 @@ class Service:
             "GROUNDSWELL_PULL_CHECK_SECONDS": "0",
         }
         self._variables = {**os.environ, **quiet, **(variables or {})}
+        self._stderr = None if "GROUNDSWELL_LOG_LEVEL" in os.environ else subprocess.DEVNULL
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -68,7 +69,9 @@ class Service:
         until = time.monotonic() + START_SECONDS
         while True:
             if self._process is None or self._process.poll() is not None:
-                self._process = subprocess.Popen(self._command, env=self._variables, start_new_session=True)
+                self._process = subprocess.Popen(
+                    self._command, env=self._variables, start_new_session=True, stderr=self._stderr
+                )
             if ask(self.port, "GET", "/health/startup", seconds=5).status == 200:
                 return
             if time.monotonic() > until:

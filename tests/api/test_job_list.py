@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -150,10 +150,10 @@ def test_the_command_lists_retries_and_cancels(settings: Settings, client_of: Ca
     assert run("retry", "--dead").output.endswith(": 0\n")
 
 
-def reaper_of(settings: Settings, name: str) -> Reaper:
+def reaper_of(settings: Settings, name: str, running: Collection[str] = ()) -> Reaper:
     jobs = Jobs(settings)
     asked = Asked(settings, jobs, Ledger(settings), partial(made_for, Forecaster(settings, Snapshots(settings.home))))
-    return Reaper(settings, jobs, asked, name)
+    return Reaper(settings, jobs, asked, name, running)
 
 
 def unfinished(settings: Settings) -> int:
