@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from forecast.around import planned_around
 from forecast.candidates import Candidates, candidates_of
 from forecast.engines.base import Evidence
 from forecast.evidence import MEMORY, MIN_MEASURED, MIN_PAIRS, Sheet, Spread, Trial, sheet_of, spread, try_all
@@ -130,8 +131,21 @@ class _Desk:
 def admit(errors: FloatArray, grid: Origins, surprises: Surprises, horizon: int, half_life: float) -> Admitted:
     """Judge all signals by the `errors` (steps, origins) of the forecast without them, at every origin.
 
+    A planned signal that is admitted today may have moved the periods around it too: what it was a period later (sales
+    that wait for it) and a period earlier (sales that it brought forward) are judged on what is left, as any signal is.
     `half_life` of the blend's memory is in periods.
     """
+    found = _admitted(errors, grid, surprises, horizon, half_life)
+    for around in planned_around(surprises, found.evidence, found.now, horizon):
+        more = _admitted(errors - found.adjustment, grid, around.surprises, horizon, half_life)
+        told = tuple(replace(e, members=(around.signal,)) for e in more.evidence if e.signal in more.now)
+        found = Admitted(
+            found.adjustment + more.adjustment, found.now | more.now, found.past | more.past, found.evidence + told
+        )
+    return found
+
+
+def _admitted(errors: FloatArray, grid: Origins, surprises: Surprises, horizon: int, half_life: float) -> Admitted:
     desk = _Desk(grid, surprises, horizon, half_life, errors.shape)
     branch: _Branch | None = None
     if surprises.names:

@@ -81,7 +81,8 @@ def candidates_of(surprises: Surprises, horizon: int) -> Candidates:
     padded[0, :, max(LAGS) :], padded[1, :, max(LAGS) :] = one, np.clip(scaled, -CLIP, CLIP)
     raw, scaled = np.take(padded, at, axis=2)
     told = (raw != 0).astype(float)
-    return Candidates(names, raw, scaled, told, blocks, pools, reach, _bounds(reach, len(pools)))
+    bounds = _bounds(reach, len(pools), only_now=surprises.only_now)
+    return Candidates(names, raw, scaled, told, blocks, pools, reach, bounds)
 
 
 @lru_cache(maxsize=16)
@@ -107,7 +108,7 @@ def _pools(names: tuple[str, ...]) -> tuple[Pool, ...]:
     return tuple(pools.values())
 
 
-def _bounds(reach: IntArray, pools: int) -> FloatArray:
+def _bounds(reach: IntArray, pools: int, *, only_now: bool) -> FloatArray:
     """Normal bounds at each lag: most of the size goes to the nearest usable lags, which are the likelier.
 
     Signals share the size (Bonferroni), on two sides; pools share half as much again, on one, as their direction is
@@ -119,7 +120,10 @@ def _bounds(reach: IntArray, pools: int) -> FloatArray:
     usable = (reach >= 1).sum(axis=1).tolist()
     out = np.full(reach.shape, np.inf)
     for row, count, size in zip(out, usable, sizes, strict=True):
-        row[row.size - count :] = _shared(count, size)
+        if not only_now:
+            row[row.size - count :] = _shared(count, size)
+        elif count == row.size:
+            row[0] = _shared(1, size)[0]
     return out
 
 

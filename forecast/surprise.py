@@ -59,7 +59,8 @@ class Surprises:
     `z` (signals, n + horizon) are the signals on their working scales, NaN where unknown; `level` (signals, n) the
     filter's level of them, `one` (signals, n) their surprise one step ahead of each period, 0 where unknown, and
     `usual` its size up to then; `ahead` (signals,) says how many periods they run ahead of sales. `refused` are those
-    that cannot be tried, with the reason; `order` has all names.
+    that cannot be tried, with the reason; `order` has all names, `planned` those that are future-known.
+    `only_now`: they are tried at no lag.
     """
 
     names: tuple[str, ...]
@@ -72,6 +73,8 @@ class Surprises:
     grid: Origins
     refused: dict[str, str] = field(default_factory=dict)
     order: tuple[str, ...] = ()
+    planned: frozenset[str] = frozenset()
+    only_now: bool = False
 
     def steps_ahead(self, signal: int, lag: int, steps: IntArray, rows: IntArray) -> FloatArray:
         """`u[t - lag, h]` at the origins t in `rows` for each h in `steps`, (steps, origins); 0 where unknown."""
@@ -100,7 +103,8 @@ def surprises(regressors: Sequence[Regressor], filter_: Filter, grid: Origins, h
     usual = _usual(one)
     one = np.clip(one, -_LARGEST * usual, _LARGEST * usual)
     ahead = np.minimum(laid.last[kept] - (n - 1), horizon)
-    return Surprises(names, z, level, one, usual, ahead, filter_, grid, refused, order)
+    planned = frozenset(r.name for r in regressors if r.future_known)
+    return Surprises(names, z, level, one, usual, ahead, filter_, grid, refused, order, planned)
 
 
 @dataclass(frozen=True)
