@@ -90,6 +90,13 @@ class ScenarioRequest(Request):
             raise ValueError("a name of printable characters")
         return name
 
+    @field_validator("category")
+    @classmethod
+    def _without_nul(cls, category: str) -> str:
+        if "\0" in category:
+            raise ValueError("a name without the character NUL, which no database keeps")
+        return category
+
 
 class AgainRequest(Request):
     """How to answer a kept scenario anew."""

@@ -105,7 +105,7 @@ def outcome(
         name,
         changed,
         difference,
-        {level: (low, high) for level, (low, high) in _bounds(away, levels).items()},
+        _bounds(away, levels),
         float(difference.sum()),
         _spans(away.sum(axis=-1), levels),
         of_signals,

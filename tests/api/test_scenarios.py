@@ -149,6 +149,7 @@ def test_sent_again_under_its_key_it_is_kept_once(client: TestClient) -> None:
     [
         ({"name": "a\nb"}, "name", "printable"),
         ({"name": ""}, "name", "length >= 1"),
+        ({"category": "Boots\0"}, "category", "without the character NUL"),
         ({"changes": []}, "changes", "length >= 1"),
         ({"horizon": 10_000}, "horizon", "<= "),
         ({"changes": [change(signal="fog")]}, "changes.0.signal", "weather"),
