@@ -8,9 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from anyio.to_thread import run_sync
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.database import audit, engine_of, now, reading, writing
+from api.outages import response_to
 from api.settings import Settings
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -51,10 +53,18 @@ class Audit:
             await self.app(scope, receive, send)
             return
 
+        refused = False
+
         async def send_after(message: Message) -> None:
+            nonlocal refused
             if message["type"] == "http.response.start" and _changed(scope, message["status"]):
-                await run_sync(self._keep, scope, message["status"])
-            await send(message)
+                try:
+                    await run_sync(self._keep, scope, message["status"])
+                except Exception as error:  # noqa: BLE001 - what is no outage is raised again
+                    refused = True
+                    await response_to(Request(scope), error)(scope, receive, send)
+            if not refused:
+                await send(message)
 
         await self.app(scope, receive, send_after)
 

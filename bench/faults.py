@@ -1,10 +1,9 @@
-"""`python -m bench.faults [database disk errors clock duplicates] [--rate 20] [--seed 1]`: what an outage loses.
+"""`python -m bench.faults [database disk clock duplicates] [--rate 20] [--seed 1]`: what an outage loses.
 
 Each case runs `groundswell serve` on a home of its own under load and breaks something beneath it:
 
     database    PostgreSQL as `database_url`, stopped the hard way four times and started again
     disk        the disk of the home full, three times (a small tmpfs; needs root)
-    errors      one write or fsync in twenty of the server fails with EIO for a while (fiu-run)
     clock       the clock jumps forward and back by an hour and by a day (needs a C compiler)
     duplicates  the same request at the same time over many connections, and clients that repeat after a kill
 
@@ -15,13 +14,12 @@ or lost. Nothing is started again by hand but what was broken.
 from __future__ import annotations
 
 import argparse
-import errno
 import random
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,10 +32,9 @@ from bench.duplicates import at_once, executed_twice, receiver
 from bench.enqueuer import Enqueuers
 from bench.machine import machine
 from bench.postgresql import postgresql
-from bench.service import API, JOBS, Service, ask, killed
+from bench.service import JOBS, Service, ask, killed
 from bench.serving import bodies
 
-CALLS = ("posix/io/sync/fsync", "posix/io/sync/fdatasync", "posix/io/rw/pwrite")
 JUMPS = (3600, 86_400, -3600, -86_400)  # seconds
 BACK_SECONDS = 120.0  # within which it must answer again
 
@@ -123,26 +120,6 @@ def small_disk(megabytes: int = 192) -> Iterator[Path]:
         folder.rmdir()
 
 
-def errors(plan: Plan) -> Outcome:
-    """One in twenty writes and fsyncs of the API workers fails with EIO."""
-    with tempfile.TemporaryDirectory() as home:
-        service = Service(Path(home), before=("fiu-run", "-x"))
-
-        def broken(_: int) -> Callable[[], None]:
-            _inject(service, [f"enable_random name={name},probability=0.05,failinfo={errno.EIO}" for name in CALLS])
-            return lambda: _inject(service, [f"disable name={name}" for name in CALLS])
-
-        return _case(service, plan, broken)
-
-
-def _inject(service: Service, commands: list[str]) -> None:
-    """Tell libfiu in each API worker what is to fail; its reply may fail of it too."""
-    for pid in (pid for pid, kind in service.processes().items() if kind == API):
-        for command in commands:
-            with suppress(subprocess.TimeoutExpired):
-                subprocess.run(["fiu-ctrl", "-c", command, str(pid)], timeout=3, stderr=subprocess.DEVNULL)
-
-
 def clock(plan: Plan) -> Outcome:
     """The clock jumps; the job worker is killed each time, so that its signs of life are from another time."""
     with tempfile.TemporaryDirectory() as folder:
@@ -222,7 +199,6 @@ def duplicates(plan: Plan) -> Outcome:
 CASES: dict[str, Callable[[Plan], Outcome]] = {
     "database": database,
     "disk": disk,
-    "errors": errors,
     "clock": clock,
     "duplicates": duplicates,
 }

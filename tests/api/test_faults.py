@@ -11,7 +11,7 @@ import pytest
 
 from bench.chaos import chaos
 from bench.clock import COMPILER
-from bench.faults import Outcome, Plan, clock, database, disk, duplicates, errors
+from bench.faults import Outcome, Plan, clock, database, disk, duplicates
 from bench.postgresql import PROGRAMS
 
 PLAN = Plan(times=1, seconds=3.0, rate=8.0)
@@ -31,7 +31,6 @@ def can_mount() -> bool:
 CASES = [
     pytest.param(database, {"database-unavailable"}, id="database", marks=needs(PROGRAMS, "PostgreSQL")),
     pytest.param(disk, {"disk-full"}, id="disk", marks=needs(can_mount(), "root, to mount a small disk")),
-    pytest.param(errors, {"disk-error"}, id="errors", marks=needs(shutil.which("fiu-run"), "fiu-utils")),
 ]
 
 

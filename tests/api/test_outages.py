@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
+import api.audit
 import api.idempotency
 import api.ledger
 from api import outages
@@ -163,3 +164,14 @@ def test_a_receipt_that_finds_no_room_is_written_later(tmp_path: Path, monkeypat
         (result,) = store.drain_inbox()
     assert inbox.receipt(tmp_path, ticket) == result
     assert result.inserted == 1
+
+
+def test_a_change_that_the_audit_cannot_keep_is_told_as_503(
+    tmp_path: Path, client_of: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = {"category": ["a"], "date": ["2026-11-22"], "quantity": [1]}
+    with client_of(tmp_path) as client:
+        monkeypatch.setattr(api.audit.Audit, "_keep", failing(sqlite_error(sqlite3.SQLITE_IOERR_FSYNC)))
+        assert_problem(client.post("/v1/sales", json=rows), 503, "disk-error")
+        monkeypatch.undo()
+        assert client.post("/v1/sales", json=rows).status_code == 202
