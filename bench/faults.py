@@ -3,7 +3,7 @@
 Each case runs `groundswell serve` on a home of its own under load and breaks something beneath it:
 
     database    PostgreSQL as `database_url`, stopped the hard way four times and started again
-    disk        the disk of the home full, three times (a small tmpfs; needs root)
+    disk        the disk of the home full, four times (a small tmpfs; needs root)
     clock       the clock jumps forward and back by an hour and by a day (needs a C compiler)
     duplicates  the same request at the same time over many connections, and clients that repeat after a kill
 

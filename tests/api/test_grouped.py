@@ -44,3 +44,19 @@ def test_an_error_is_told_to_its_group_alone() -> None:
     with pytest.raises(OSError, match="disk full"):
         grouped.add(0).result(10)
     grouped.add(1).result(10)
+
+
+def test_who_gives_up_does_not_stop_the_writer() -> None:
+    groups: list[list[int]] = []
+    go = threading.Event()
+
+    def commit(group: list[int]) -> None:
+        assert go.wait(10)
+        groups.append(group)
+
+    grouped = Grouped("test", commit)
+    given_up = grouped.add(0)
+    assert not given_up.cancel()
+    go.set()
+    grouped.add(1).result(10)
+    assert [number for group in groups for number in group] == [0, 1]
