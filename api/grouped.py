@@ -29,7 +29,7 @@ class Grouped(Generic[T]):
     def add(self, item: T) -> Future[None]:
         """Have it written; the future is done when it is safe."""
         kept: Future[None] = Future()
-        kept.set_running_or_notify_cancel()  # who waits may give up, but it is written, and the writer must not fail over it
+        kept.set_running_or_notify_cancel()  # who waits may give up: it is written, and the writer must not fail
         self._waiting.put((item, kept))
         with self._lock:
             if self._writer is None:
