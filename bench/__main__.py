@@ -23,6 +23,7 @@ COMMANDS = (
     ("bench.scenarios",),
     ("bench.shocks",),
     ("bench.holidays",),
+    ("bench.hierarchy",),
     ("bench.accuracy", "--jobs", "2"),
     ("bench.nasty", "--series", "10000"),
 )

@@ -9,6 +9,7 @@ from forecast.backtest import Backtest, Quality
 from forecast.changes import Change
 from forecast.core import backtest, forecast, what_if
 from forecast.errors import ForecastError, HistoryError, OptionError, SignalsError
+from forecast.reconcile import Hierarchy, reconcile
 from forecast.result import EngineUsed, Forecast, SignalReport
 from forecast.what_if import Outcome, WhatIf
 
@@ -18,6 +19,7 @@ __all__ = [
     "EngineUsed",
     "Forecast",
     "ForecastError",
+    "Hierarchy",
     "HistoryError",
     "OptionError",
     "Outcome",
@@ -29,5 +31,6 @@ __all__ = [
     "WhatIf",
     "backtest",
     "forecast",
+    "reconcile",
     "what_if",
 ]
