@@ -168,6 +168,24 @@ def signals_command(
     finish(home, prepared, dry_run=dry_run, wait=wait, as_json=as_json)
 
 
+@import_group.command("categories")
+@FILE
+@DRY_RUN
+@WAIT
+@common.as_json
+@click.pass_context
+def categories_command(ctx: click.Context, /, file: Path, dry_run: bool, wait: float, as_json: bool) -> None:
+    """Import parent, calendar, unit and attributes of categories from FILE (CSV or Parquet): a row for each.
+
+    Every column but category, parent, calendar and unit becomes an attribute; an empty cell leaves what is there.
+    """
+    from signals.category_import import prepare_categories
+
+    home = common.settings_of(ctx).home
+    prepared = prepare_categories(file, known=common.open_newest(ctx).categories())
+    finish(home, prepared, dry_run=dry_run, wait=wait, as_json=as_json)
+
+
 @import_group.command("economic-tracker")
 @DRY_RUN
 @WAIT
