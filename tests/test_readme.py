@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -14,7 +15,7 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.cli import cli
 from api.settings import Settings
-from forecast import engines, forecast
+from forecast import Hierarchy, engines, forecast
 from tests.fakes.server import serving
 from tests.fakes.wikimedia import Wikimedia
 from tests.forecast.series_makers import weekly_sales
@@ -102,11 +103,28 @@ def test_each_make_target_is_described(target: str) -> None:
     assert re.search(rf"^{target}:.*## \w", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
 
+def block_of(page: str, part: str) -> str:
+    """The one block of Python on a page that has this part."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    (code,) = [code for code in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL) if part in code]
+    return str(code)
+
+
+def test_the_tree_of_the_docs_adds_up() -> None:
+    history = pd.concat([weekly_sales(60).assign(unique_id=name) for name in ("Boots", "Sandals", "Hats")])
+    planned = pd.DatetimeIndex(history["ds"]).max() + pd.Timedelta(weeks=1)
+    names: dict[str, object] = {"history": history, "plan": pd.Series([500.0], index=pd.DatetimeIndex([planned]))}
+    exec(compile(block_of("docs/method.md", "reconcile"), "docs/method.md", "exec"), names)
+    found = names["found"]
+    assert isinstance(found, Hierarchy)
+    np.testing.assert_allclose(
+        found.forecasts["All"].mean, sum(found.forecasts[name].mean for name in found.tree.leaves), rtol=1e-9
+    )
+
+
 def test_the_engine_of_the_docs_runs() -> None:
-    page = (ROOT / "docs/method.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     names: dict[str, object] = {}
-    exec(compile(code, "docs/method.md", "exec"), names)
+    exec(compile(block_of("docs/method.md", "class Drift"), "docs/method.md", "exec"), names)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(engines._BUILT_IN, "drift", names["Drift"])
         result = forecast(weekly_sales(60), 4, engine="drift")
