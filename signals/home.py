@@ -34,6 +34,11 @@ class Home:
         return self.snapshots / "CURRENT"
 
     @property
+    def first(self) -> Path:
+        """There from before the first snapshot until CURRENT names it."""
+        return self.snapshots / ".first"
+
+    @property
     def inbox(self) -> Path:
         return self.path / "inbox"
 

@@ -107,11 +107,14 @@ def write_snapshot(connection: duckdb.DuckDBPyConnection, home: Home, version: i
     temporary = home.snapshots / f".tmp-{os.getpid()}-{version}.duckdb"
     path = home.snapshots / snapshot_name(version)
     clean(home)
+    if not home.current.exists() and not _published(home):
+        home.first.touch()  # until CURRENT is there, a snapshot without it is no damage
     try:
         _copy(connection, temporary, version)
         fsync(temporary)
         temporary.rename(path)
         write_durably(home.current, path.name)
+        home.first.unlink(missing_ok=True)
     except BaseException:
         clean(home)  # on a full disk what was written so far would keep others from writing
         raise

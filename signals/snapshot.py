@@ -112,9 +112,12 @@ class _View:
 
 def _open_current(home: Home) -> _View:
     while True:
+        # In this order: a first publication at the same time must not look like damage.
+        named, any_left = home.current.exists(), any(home.snapshots.glob("snap-*.duckdb"))
+        any_left = any_left and not home.first.exists()
         name = current_name(home)
         if name is None:
-            _refuse_nameless(home)
+            _refuse_nameless(home, named=named, any_left=any_left)
         try:
             return _View(home, name)
         except StoreDamaged:
@@ -123,10 +126,10 @@ def _open_current(home: Home) -> _View:
                 raise
 
 
-def _refuse_nameless(home: Home) -> NoReturn:
-    if home.current.exists():
+def _refuse_nameless(home: Home, *, named: bool, any_left: bool) -> NoReturn:
+    if named:
         raise damaged_snapshot(home, f"{home.current.name} names no snapshot")
-    if home.database.exists() and any(home.snapshots.glob("snap-*.duckdb")):
+    if home.database.exists() and any_left:
         raise damaged_snapshot(home, f"{home.current.name} is missing")
     raise StoreEmpty(
         f"nothing is stored in {home.path} yet: import sales first (groundswell import sales FILE), "

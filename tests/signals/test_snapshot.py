@@ -10,6 +10,7 @@ import duckdb
 import pandas as pd
 import pytest
 
+from signals import publish as publish_module
 from signals import snapshot as snapshot_module
 from signals.home import Home
 from signals.snapshot import window_label
@@ -27,6 +28,29 @@ from tests.signals.store_frames import NOW, append, batch, categories, observati
 def test_an_empty_home_says_how_to_begin(tmp_path: Path) -> None:
     with pytest.raises(StoreEmpty, match="groundswell import sales FILE"):
         open_snapshot(tmp_path)
+
+
+def test_a_first_publication_that_is_cut_off_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def cut(path: Path, text: str) -> None:
+        with pytest.raises(StoreEmpty):
+            open_snapshot(tmp_path)
+        seen.append(text)
+        raise KeyboardInterrupt
+
+    with Store.open(tmp_path) as store:
+        store.append(batch(sales([1])), NOW)
+        with monkeypatch.context() as patch:
+            patch.setattr(publish_module, "write_durably", cut)
+            with pytest.raises(KeyboardInterrupt):
+                store.publish()
+        assert seen == ["snap-000000000001.duckdb"]
+        with pytest.raises(StoreEmpty):
+            open_snapshot(tmp_path)
+        store.publish()
+    assert list(open_snapshot(tmp_path).sales("Shoes")["quantity"]) == [1]
+    assert sorted(p.name for p in Home(tmp_path).snapshots.iterdir()) == ["CURRENT", "snap-000000000001.duckdb"]
 
 
 def test_sales_are_frames_of_fixed_columns_and_types(tmp_path: Path) -> None:
