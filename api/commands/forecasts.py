@@ -86,6 +86,8 @@ def _write_forecast(answer: dict[str, Any]) -> None:
     ]
     common.write_table(["period", "forecast", *(f"{level} % interval" for level in levels)], table)
     click.echo(f"\n{quality_sentence(answer['quality'])}")
+    if answer["engine"]["name"] != "fast":  # the engine of all other answers
+        click.echo(f"Engine: {answer['engine']['name']}, {answer['engine']['reason']}.")
     _write_signals(answer["signals"])
     for warning in answer["warnings"]:
         common.note(f"note: {warning}")

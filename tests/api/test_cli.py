@@ -53,6 +53,14 @@ def test_sales_and_signals_are_imported_once(files: Path) -> None:
     assert [row["signal"] for row in json.loads(done("--home", home, "signals", "--json"))] == ["rain"]
 
 
+def test_a_forecast_of_another_engine_says_which_and_why(files: Path) -> None:
+    home = files / "home"
+    done("--home", home, "import", "sales", files / "sales.csv")
+    told = done("--home", home, "forecast", "Boots", "--engine", "seasonal_naive", "--as-of", "2026-01-15")
+    assert "\nEngine: seasonal_naive, asked for by name.\n" in told
+    assert "Engine:" not in done("--home", home, "forecast", "Boots", "--as-of", "2026-01-15")
+
+
 def test_a_dry_run_stores_nothing(files: Path) -> None:
     home = files / "home"
     assert "nothing stored (--dry-run)" in done("--home", home, "import", "sales", files / "sales.csv", "--dry-run")
