@@ -103,6 +103,11 @@ def test_each_make_target_is_described(target: str) -> None:
     assert re.search(rf"^{target}:.*## \w", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
 
+def test_the_command_line_shows_the_same_three_sentences() -> None:
+    (sentences,) = re.findall(r"^Over the last .*?alone\.$", README, re.MULTILINE | re.DOTALL)
+    assert sentences in (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+
+
 def block_of(page: str, part: str) -> str:
     """The one block of Python on a page that has this part."""
     text = (ROOT / page).read_text(encoding="utf-8")
