@@ -31,6 +31,7 @@ from api.request_log import RequestLog
 from api.routes import (
     bulk,
     categories,
+    events,
     forecasts,
     health,
     jobs,
@@ -99,7 +100,21 @@ def create_app(settings: Settings, anonymous_hosts: Collection[str] | None = Non
     app.add_middleware(RequestId)
     errors.install(app)
     outages.install(app)
-    nouns = (bulk, forecasts, uploads, categories, signals, sources, jobs, health, runs, webhooks, scenarios, metrics)
+    nouns = (
+        bulk,
+        forecasts,
+        uploads,
+        events,
+        categories,
+        signals,
+        sources,
+        jobs,
+        health,
+        runs,
+        webhooks,
+        scenarios,
+        metrics,
+    )
     faces = (odata, business_central, power_platform)
     for noun in (*nouns, *faces):
         app.include_router(noun.router)

@@ -9,6 +9,7 @@ import click
 
 from api.commands import (
     erp_imports,
+    events,
     exports,
     forecasts,
     imports,
@@ -114,7 +115,8 @@ def _add(group: click.Group, command: click.Command) -> None:
 
 
 NOUNS = (
-    erp_imports, imports, sales, signals, forecasts, scenarios, run, listings, running, exports, keys, jobs, upkeep,
+    erp_imports, imports, sales, signals, forecasts, scenarios, events, run, listings, running, exports, keys, jobs,
+    upkeep,
 )  # fmt: skip
 for noun in NOUNS:
     for command in noun.COMMANDS:

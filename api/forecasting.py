@@ -70,6 +70,7 @@ class Forecaster:
             data_version=version,
             from_origin=True,
             max_nowcast_days=self.settings.max_nowcast_days,
+            events=body.events == "accepted",
         )
         read = time.perf_counter()
         return version, run(inputs, engine=body.engine, levels=body.levels), read

@@ -54,6 +54,7 @@ Flag = Annotated[bool, Strict()]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 EngineName = Annotated[Name, Field(json_schema_extra={"enum": names()})]  # an unknown one is refused with near matches
 Day = Annotated[dt.date, BeforeValidator(_date), AfterValidator(_day_within), Field(json_schema_extra=CENTURIES)]
+EventKind = Literal["outlier", "stock_out", "one_off", "level_shift"]
 Frequency = Literal["D", "W-MON", "W-TUE", "W-WED", "W-THU", "W-FRI", "W-SAT", "W-SUN", "MS", "QS"]
 Moment = Annotated[
     AwareDatetime,
@@ -109,6 +110,9 @@ class ForecastRequest(Request):
         None, description="read the store as of this data version"
     )
     unit: str | None = Field(None, max_length=50, description="unit of an inline history, for the answer")
+    events: Literal["accepted", "none"] = Field(
+        "accepted", description="take accepted events out of the sales of the store, or leave all sales as they are"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -213,6 +217,16 @@ class Timing(Answer):
     total: float
 
 
+class AppliedEvent(Answer):
+    """An accepted event, and what it changed in what the engine saw."""
+
+    kind: EventKind
+    first: dt.date = Field(description="label of its first period")
+    last: dt.date = Field(description="label of its last period; of a level shift the same")
+    change_pct: float | None = Field(description="by how much sales before a level shift were moved, in per cent")
+    sentence: str
+
+
 class ForecastAnswer(Answer):
     """One forecast."""
 
@@ -228,38 +242,9 @@ class ForecastAnswer(Answer):
     signals: list[Signal]
     importance: list[Share]
     quality: Quality
+    events: list[AppliedEvent] = Field([], description="accepted events that were taken out of the sales")
     warnings: list[str]
     timing_ms: Timing
-
-
-class IssuedForecast(Answer):
-    """One forecast that was issued; its receipt resolves to the whole of it."""
-
-    receipt: str
-    category: str | None
-    issued: dt.datetime
-    horizon: int
-    engine: str
-    levels: list[int]
-    as_of: dt.datetime | None
-    data_version: int | None
-    face: str = Field(description="who asked: rest, job or one of the ERP faces")
-    location: str
-
-
-class IssuedPage(Answer):
-    """Issued forecasts, newest first."""
-
-    next: str | None = Field(description="address of the older ones; null where there are none")
-    items: list[IssuedForecast]
-
-
-class LastForecast(Answer):
-    """The newest forecast of a category, as it was issued."""
-
-    issued: dt.datetime
-    age_seconds: float
-    forecast: ForecastAnswer
 
 
 class Category(Answer):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, Strict, field_validator, model_validator
 
-from api.models import Answer, Count, Engine, EngineName, Moment, Name, Number, Page, Request, Span
+from api.models import Answer, AppliedEvent, Count, Engine, EngineName, Moment, Name, Number, Page, Request, Span
 from forecast import Change, SignalsError
 from forecast.changes import LARGEST_FACTOR, LEVEL_ALLOWED, MOST_CHANGES, days_of
 
@@ -203,6 +203,7 @@ class Evaluation(Answer):
     engine: Engine
     baseline: Baseline
     scenarios: list[Outcome]
+    events: list[AppliedEvent] = Field([], description="accepted events that were taken out of the sales")
     warnings: list[str] = Field(description="of the baseline")
 
 

@@ -11,8 +11,10 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from api.decisions import in_force
 from api.moments import CLOCKS_DIFFER, parse
-from forecast import Backtest, Forecast, ForecastError, OptionError, backtest, forecast
+from forecast import Backtest, Event, Forecast, ForecastError, OptionError, backtest, forecast
+from forecast.events import LEVEL_SHIFT
 from signals.store import CategoryRecord, Snapshot
 
 AsOf = str | dt.date | dt.datetime | None  # pd.Timestamp is a datetime; without an offset it is UTC
@@ -39,6 +41,7 @@ class Inputs:
     horizon: int  # with the periods between the last known sale and the origin
     as_of: dt.datetime | None  # UTC, naive; None: all that is known
     warnings: tuple[str, ...]
+    events: tuple[Event, ...] = ()  # that a person had accepted by then
 
 
 def forecast_category(
@@ -52,12 +55,14 @@ def forecast_category(
     levels: Sequence[int] = (80, 95),
     from_origin: bool = False,
     max_nowcast_days: int = MAX_NOWCAST_DAYS,
+    events: bool = True,
 ) -> Forecast:
     """Forecast one category of the store from its sales and its candidate signals.
 
     `horizon` counts from the last complete known period; with `from_origin` it counts from the moment of
     forecasting (`as_of`, else now), and the periods that were over by then come before it as nowcasts. A gap of
     more than `max_nowcast_days` is not filled: a warning says so, and the horizon counts from the last known period.
+    Events that a person had accepted by then are taken out of the sales, unless `events` is false.
 
     Raises:
         UnknownCategory: the store has no such category.
@@ -71,6 +76,7 @@ def forecast_category(
         data_version=data_version,
         from_origin=from_origin,
         max_nowcast_days=max_nowcast_days,
+        events=events,
     )
     return run(inputs, engine=engine, levels=levels)
 
@@ -103,6 +109,7 @@ def backtest_category(
         frequency=inputs.record.frequency,
         as_of=None if inputs.as_of is None else pd.Timestamp(inputs.as_of),
         calendar=inputs.record.calendar,
+        events=inputs.events,
     )
 
 
@@ -125,6 +132,7 @@ def run(inputs: Inputs, *, engine: str = "fast", levels: Sequence[int] = (80, 95
         frequency=record.frequency,
         as_of=None if inputs.as_of is None else pd.Timestamp(inputs.as_of),
         calendar=record.calendar,
+        events=inputs.events,
         category=record.category,
         unit=record.unit,
     )
@@ -140,6 +148,7 @@ def read_inputs(
     data_version: int | None = None,
     from_origin: bool = False,
     max_nowcast_days: int = MAX_NOWCAST_DAYS,
+    events: bool = True,
 ) -> Inputs:
     """Read what a forecast of one category needs (see `forecast_category`)."""
     version = snapshot.data_version if data_version is None else data_version  # one state for all reads
@@ -149,7 +158,8 @@ def read_inputs(
     if sales.empty:
         raise NothingKnownError(category, moment, _first_known(snapshot, category, version))
     observations = _observations(snapshot, category, moment, version)
-    gap = _gap(sales, record, moment)
+    accepted = in_force(snapshot, category, moment, version) if events else ()
+    gap = _gap(_without(sales, accepted), record, moment)
     stale = gap.days > max_nowcast_days
     return Inputs(
         record=record,
@@ -159,6 +169,7 @@ def read_inputs(
         # Sales that ended long ago are forecast from where they end: counted from today, every period would be over.
         as_of=None if stale and as_of is None else moment,
         warnings=(*([gap.warning(max_nowcast_days)] if stale else []), *_assumed(sales, observations)),
+        events=accepted,
     )
 
 
@@ -227,6 +238,15 @@ def _labelled(sales: pd.DataFrame, frequency: str) -> pd.DataFrame:
     weekly = frequency.startswith("W-")
     ds = sales["end"] - pd.Timedelta(days=1) if weekly else sales["start"]
     return pd.DataFrame({"ds": ds, "y": sales["quantity"], "known_at": sales["known_at"]})
+
+
+def _without(sales: pd.DataFrame, events: Sequence[Event]) -> pd.DataFrame:
+    """The sales that the forecaster will see: those of accepted events are as good as not known."""
+    kept = pd.Series(True, index=sales.index)
+    for event in events:
+        if event.kind != LEVEL_SHIFT:
+            kept &= (sales["end"] <= pd.Timestamp(event.first)) | (sales["start"] > pd.Timestamp(event.last))
+    return sales[kept]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,8 @@ from forecast.backtest import Backtest, Quality
 from forecast.changes import Change
 from forecast.core import backtest, forecast, what_if
 from forecast.errors import ForecastError, HistoryError, OptionError, SignalsError
+from forecast.events import Event
+from forecast.proposals import Proposal, detect
 from forecast.reconcile import Hierarchy, reconcile
 from forecast.result import EngineUsed, Forecast, SignalReport
 from forecast.what_if import Outcome, WhatIf
@@ -17,12 +19,14 @@ __all__ = [
     "Backtest",
     "Change",
     "EngineUsed",
+    "Event",
     "Forecast",
     "ForecastError",
     "Hierarchy",
     "HistoryError",
     "OptionError",
     "Outcome",
+    "Proposal",
     "Quality",
     "SignalReport",
     "SignalValues",
@@ -30,6 +34,7 @@ __all__ = [
     "Values",
     "WhatIf",
     "backtest",
+    "detect",
     "forecast",
     "reconcile",
     "what_if",

@@ -19,10 +19,12 @@ from forecast.backtest import Backtest, Past, errors_of, rolling, scored
 from forecast.changes import Change, paths
 from forecast.engines.base import Engine, Path, Problem
 from forecast.errors import HistoryError, OptionError, SignalsError
+from forecast.events import Applied, Event, cleaned
 from forecast.intervals import Errors
+from forecast.options import check_horizon, checked_levels, moment_of
 from forecast.problem import Sources
 from forecast.regressors import SignalRows, read
-from forecast.result import LARGEST_LEVEL, EngineUsed, Forecast, SignalReport
+from forecast.result import EngineUsed, Forecast, SignalReport
 from forecast.scale import GUARD, SPREAD, Scale, guarded
 from forecast.scenario import PREFIX, Conditional, Effect, widened
 from forecast.season import holidays_signal
@@ -31,7 +33,6 @@ from forecast.transform import FloatArray, choose
 from forecast.what_if import Mean, WhatIf, outcome
 
 VERSION = "3"  # of the method: answers of another version may differ
-MAX_HORIZON = 520
 _TOLD = 0.005  # a smaller weight of a stack's member is as good as none
 RESERVED = ("level", "trend", "season", "calendar", "remainder", "guard", "closed", "ds")
 
@@ -50,6 +51,8 @@ class _Run:
     path: Path
     errors: Errors
     moment: pd.Timestamp | None
+    known: Series  # with the events that were taken out of `series`
+    events: tuple[Applied, ...]
 
 
 def forecast(
@@ -65,6 +68,7 @@ def forecast(
     calendar: str | None = None,
     season_length: float | None = None,
     deadline_ms: float | None = None,
+    events: Sequence[Event] = (),
     category: str | None = None,
     unit: str | None = None,
 ) -> Forecast:
@@ -75,11 +79,14 @@ def forecast(
     and `aggregation`. Consecutive values may come without a frame, as `Values` and `SignalValues`. `as_of` hides what
     became known later. `calendar` names a country whose moving holidays are followed, and whose holidays are offered
     as a signal. `scenario` maps a signal to another path, a Series of values on dates. `levels` are per cent.
-    `deadline_ms` lets `engine="auto"` choose. Raises ForecastError for bad input.
+    `deadline_ms` lets `engine="auto"` choose. `events` are taken out of what the engine sees (see
+    `Event`). Raises ForecastError for bad input.
     """
     started = time.perf_counter()
-    checked = _levels(levels)
-    run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, deadline_ms, None, False)
+    checked = checked_levels(levels)
+    run = _run(
+        history, horizon, signals, engine, frequency, as_of, calendar, season_length, deadline_ms, None, False, events
+    )
     effects = Conditional(run.problem, run.series).effects(scenario) if scenario else ()
     return _answer(run, checked, effects, calendar, category, unit, started)
 
@@ -109,7 +116,7 @@ def _answer(
         unit=unit,
         frequency=run.series.frequency,
         as_of=run.moment,
-        history=run.series,
+        history=run.known,
         history_start=run.series.start,
         history_end=run.series.end - np.timedelta64(1, "D"),
         engine=EngineUsed(run.engine.name, _configuration(run, calendar, effects), "champion", _reason(run)),
@@ -123,6 +130,7 @@ def _answer(
         signals=_reports(run, importance),
         importance=importance,
         backtest=scored(run.past, run.errors, run.problem, run.series, run.scale, levels, run.engine.name),
+        events=run.events,
         warnings=_warnings(run, weekdays, clipped, bool(effects)),
         fit_ms=1000 * (time.perf_counter() - started),
     )
@@ -140,6 +148,7 @@ def what_if(
     as_of: str | pd.Timestamp | None = None,
     calendar: str | None = None,
     season_length: float | None = None,
+    events: Sequence[Event] = (),
     category: str | None = None,
     unit: str | None = None,
 ) -> WhatIf:
@@ -149,8 +158,8 @@ def what_if(
     the like.
     """
     started = time.perf_counter()
-    checked = _levels(levels)
-    run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, None, None, False)
+    checked = checked_levels(levels)
+    run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, None, None, False, events)
     baseline = _answer(run, checked, (), calendar, category, unit, started)
     conditional, mean = Conditional(run.problem, run.series), _mean_of(run)
     outcomes = {}
@@ -183,6 +192,7 @@ def backtest(
     as_of: str | pd.Timestamp | None = None,
     calendar: str | None = None,
     season_length: float | None = None,
+    events: Sequence[Event] = (),
 ) -> Backtest:
     """Forecast from up to `origins` past origins (what the engine can afford where None) and score what has come true.
 
@@ -190,8 +200,10 @@ def backtest(
     """
     if origins is not None and (isinstance(origins, bool) or not isinstance(origins, int) or origins < 1):
         raise OptionError("origins", origins, "a whole number from 1")
-    checked = _levels(levels)
-    run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, None, origins, True)
+    checked = checked_levels(levels)
+    run = _run(
+        history, horizon, signals, engine, frequency, as_of, calendar, season_length, None, origins, True, events
+    )
     return scored(run.past, run.errors, run.problem, run.series, run.scale, checked, run.engine.name)
 
 
@@ -207,12 +219,15 @@ def _run(
     deadline_ms: float | None,
     origins: int | None,
     every_step: bool,
+    events: Sequence[Event],
 ) -> _Run:
-    _check_horizon(horizon)
+    check_horizon(horizon)
     chosen, reason = engines.engine(engine, deadline_ms)
-    moment = _moment(as_of)
-    past_versions = versions(history, frequency, season_length, moment)
-    series = past_versions.read(moment)
+    moment = moment_of(as_of)
+    all_versions = versions(history, frequency, season_length, moment)
+    known = all_versions.read(moment)
+    past_versions, applied = cleaned(all_versions, known, events)
+    series = past_versions.read(moment) if applied else known
     offered = read(signals, moment) + (read(holidays_signal(series, horizon, calendar)) if calendar else [])
     sources = Sources(past_versions, _unreserved(offered), horizon, calendar)
     moment = sources.moment(moment)
@@ -234,6 +249,8 @@ def _run(
         path,
         errors_of(past, problem),
         moment,
+        known,
+        applied,
     )
 
 
@@ -242,34 +259,6 @@ def _reason(run: _Run) -> str:
     ranked = sorted(run.path.members.items(), key=lambda item: (-item[1], item[0]))
     told = ", ".join(f"{name} {weight:.2f}" for name, weight in ranked if weight >= _TOLD)
     return f"{run.reason}; stacked from {told}" if told else run.reason
-
-
-def _check_horizon(horizon: int) -> None:
-    if isinstance(horizon, bool) or not isinstance(horizon, (int, np.integer)) or not 1 <= horizon <= MAX_HORIZON:
-        raise OptionError("horizon", horizon, f"a whole number from 1 to {MAX_HORIZON}")
-
-
-def _levels(levels: Sequence[float]) -> tuple[float, ...]:
-    allowed = f"a list of per cents above 0, up to {LARGEST_LEVEL}, such as (80, 95)"
-    try:
-        checked = tuple(sorted({float(level) for level in levels}))
-    except (TypeError, ValueError) as error:
-        raise OptionError("levels", levels, allowed) from error
-    if not checked or not all(0 < level <= LARGEST_LEVEL for level in checked):
-        raise OptionError("levels", list(levels), allowed)
-    return checked
-
-
-def _moment(as_of: str | pd.Timestamp | None) -> pd.Timestamp | None:
-    if as_of is None:
-        return None
-    try:
-        moment = pd.Timestamp(as_of)
-    except (ValueError, TypeError) as error:
-        raise OptionError("as_of", as_of, "a date or a moment, such as 2026-11-23T09:00:00Z") from error
-    if pd.isna(moment):
-        raise OptionError("as_of", as_of, "a date or a moment, such as 2026-11-23T09:00:00Z")
-    return moment.tz_convert("UTC").tz_localize(None) if moment.tz is not None else moment
 
 
 def _unreserved(signals: list[SignalRows]) -> tuple[SignalRows, ...]:
@@ -329,7 +318,7 @@ def _label(labels: freq.Days, edge: int) -> str | None:
 
 
 def _warnings(run: _Run, weekdays: list[int], clipped: bool, scenario: bool) -> list[str]:
-    found = list(run.series.notes)
+    found = list(run.known.notes)
     if weekdays:
         found.append(plausible.closed_note(weekdays))
     strange = plausible.implausible(run.series)

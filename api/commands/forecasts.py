@@ -33,6 +33,7 @@ LEVELS = click.option(
 @LEVELS
 @common.as_json
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV: ds, mean, median, lo-80, hi-80, …")
+@click.option("--without-events", is_flag=True, help="Leave the sales as they are, accepted events included.")
 @click.pass_context
 def forecast_command(
     ctx: click.Context,
@@ -43,6 +44,7 @@ def forecast_command(
     levels: tuple[int, ...],
     as_json: bool,
     as_csv: bool,
+    without_events: bool,
 ) -> None:
     """Forecast CATEGORY from its sales and its candidate signals.
 
@@ -52,7 +54,9 @@ def forecast_command(
 
     common.one_format(as_json=as_json, as_csv=as_csv)
     snapshot = common.open_newest(ctx)
-    result = forecast_category(snapshot, category, horizon, as_of=as_of, engine=engine, levels=levels)
+    result = forecast_category(
+        snapshot, category, horizon, as_of=as_of, engine=engine, levels=levels, events=not without_events
+    )
     if as_csv:
         click.echo(result.to_frame().to_csv(index=False, date_format="%Y-%m-%d"), nl=False)
         return
@@ -88,6 +92,8 @@ def _write_forecast(answer: dict[str, Any]) -> None:
     click.echo(f"\n{quality_sentence(answer['quality'])}")
     if answer["engine"]["name"] != "fast":  # the engine of all other answers
         click.echo(f"Engine: {answer['engine']['name']}, {answer['engine']['reason']}.")
+    for event in answer["events"]:
+        click.echo(f"Event: {event['sentence']}.")
     _write_signals(answer["signals"])
     for warning in answer["warnings"]:
         common.note(f"note: {warning}")
