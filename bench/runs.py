@@ -1,9 +1,11 @@
-"""A night's batch as it is really asked for: `python -m bench.runs [--series N] [--signals N] [--face command|http]`.
+"""A night's batch as it is really asked for: `python -m bench.runs [--series N] [--signals N] [--face command|http]
+[--on pool|spark]`.
 
 Weekly series of 260 weeks with five signals each. `command`: two Parquet files through `groundswell run`. `http`: one
 NDJSON upload to `POST /v1/runs` of `groundswell serve`, until the last result is fetched as Parquet. Making the data
 is not counted. Prints seconds, series a second, CPU seconds for 1,000 series, and the largest resident memory of all
-processes together (pages that they share count more than once).
+processes together (pages that they share count more than once). With `--on spark` the command gives its chunks to
+Spark, on as many cores as the environment says: `MASTER=local[2]`.
 Goal: 100,000 series in 12 minutes and 4 GB on two cores.
 """
 
@@ -119,6 +121,7 @@ def by_command(folder: Path, options: argparse.Namespace) -> tuple[float, Watch]
     """Seconds of `groundswell run`, and what it took."""
     sales, *offered = write_tables(folder, options.series, options.weeks, options.signals)
     command = [*_MAIN, "run", str(sales), "--out", str(folder / "out"), "--horizon", str(options.horizon), "--json"]
+    command += ["--on", options.on]
     began = time.perf_counter()
     with subprocess.Popen([*command, *(f"--signals={file}" for file in offered)], stdout=subprocess.PIPE) as process:
         with Watch(process.pid) as watch:
@@ -174,9 +177,10 @@ def main() -> None:
     parser.add_argument("--horizon", type=whole_number, default=26)
     parser.add_argument("--signals", type=int, default=5)
     parser.add_argument("--face", choices=["command", "http"], default="command")
+    parser.add_argument("--on", choices=["pool", "spark"], default="pool")
     options = parser.parse_args()
     shape = f"{options.series:,} series of {options.weeks} weeks, {options.signals} signals, horizon {options.horizon}"
-    print(f"{machine()}; {shape}, by {options.face}", flush=True)
+    print(f"{machine()}; {shape}, by {options.face} on {options.on}", flush=True)
     with TemporaryDirectory() as name:
         ask = by_command if options.face == "command" else by_http
         seconds, watch = ask(Path(name), options)
