@@ -24,6 +24,7 @@ from bench.arguments import whole_number
 from bench.load import closed, load
 from bench.machine import machine
 from bench.overload import drained
+from bench.service import children
 from bench.serving import bodies, cpu_seconds, served
 
 NOW = "Prefer: wait=60\r\n"
@@ -62,8 +63,7 @@ def memory(pid: int) -> float:
     """Megabytes of a process and all below it; what they share is counted once."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     own = next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return own + sum(memory(int(child)) for child in children)
+    return own + sum(memory(child) for child in children(pid))
 
 
 def cost(port: int, pid: int, rest: float, kind: str, requests: Sequence[bytes], headers: str) -> Cost:
