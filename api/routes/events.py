@@ -29,7 +29,7 @@ from signals.handing import Handing
 router = APIRouter(prefix="/v1/categories", tags=["events"], route_class=StrictRoute)
 
 ENDING = b"/events"
-PATIENCE_SECONDS = 10.0  # snapshots are published every few seconds
+PATIENCE_SECONDS = 8.0  # snapshots are published every few seconds
 Horizon = Annotated[
     int | None,
     Field(ge=1, le=520, description="forecast so many periods with the events and without, side by side"),
