@@ -21,6 +21,7 @@ COMMANDS = (
     ("bench.runs", "--series", "5000", "--face", "http"),
     ("bench.noise",),
     ("bench.scenarios",),
+    ("bench.planned",),
     ("bench.shocks",),
     ("bench.holidays",),
     ("bench.hierarchy",),

@@ -30,8 +30,7 @@ from forecast.series import Series, versions
 from forecast.transform import FloatArray, choose
 from forecast.what_if import Mean, WhatIf, outcome
 
-VERSION = "3"  # of the method: answers of another version may differ
-MAX_HORIZON = 520
+VERSION = "4"  # of the method: answers of another version may differ
 _TOLD = 0.005  # a smaller weight of a stack's member is as good as none
 RESERVED = ("level", "trend", "season", "calendar", "remainder", "guard", "closed", "ds")
 
