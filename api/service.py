@@ -13,6 +13,7 @@ import pandas as pd
 
 from api.moments import CLOCKS_DIFFER, parse
 from forecast import Backtest, Forecast, ForecastError, OptionError, backtest, forecast
+from forecast.engines import Wanted
 from signals.store import CategoryRecord, Snapshot
 
 AsOf = str | dt.date | dt.datetime | None  # pd.Timestamp is a datetime; without an offset it is UTC
@@ -49,6 +50,7 @@ def forecast_category(
     as_of: AsOf = None,
     data_version: int | None = None,
     engine: str = "fast",
+    deadline_ms: float | None = None,
     levels: Sequence[int] = (80, 95),
     from_origin: bool = False,
     max_nowcast_days: int = MAX_NOWCAST_DAYS,
@@ -72,7 +74,7 @@ def forecast_category(
         from_origin=from_origin,
         max_nowcast_days=max_nowcast_days,
     )
-    return run(inputs, engine=engine, levels=levels)
+    return run(inputs, Wanted(engine, deadline_ms), levels=levels)
 
 
 def backtest_category(
@@ -113,14 +115,16 @@ def as_answer(result: Forecast, data_version: int | None) -> dict[str, Any]:
     return head | {"data_version": data_version} | rest
 
 
-def run(inputs: Inputs, *, engine: str = "fast", levels: Sequence[int] = (80, 95)) -> Forecast:
-    """Forecast from what was read."""
+def run(inputs: Inputs, wanted: Wanted, *, levels: Sequence[int] = (80, 95)) -> Forecast:
+    """Forecast from what was read, by the engine wanted."""
     record = inputs.record
     result = forecast(
         inputs.history,
         inputs.horizon,
         signals=inputs.signals,
-        engine=engine,
+        engine=wanted.name,
+        deadline_ms=wanted.deadline_ms,
+        members=wanted.members,
         levels=tuple(levels),
         frequency=record.frequency,
         as_of=None if inputs.as_of is None else pd.Timestamp(inputs.as_of),

@@ -5,24 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
-from forecast import engines, explain, intervals, plausible
+from forecast import explain, intervals, options, plausible
 from forecast import frequency as freq
 from forecast.arrays import SignalValues, Values
 from forecast.backtest import Backtest, Past, errors_of, rolling, scored
 from forecast.changes import Change, paths
+from forecast.engines import Wanted
 from forecast.engines.base import Engine, Path, Problem
 from forecast.errors import HistoryError, OptionError, SignalsError
 from forecast.intervals import Errors
 from forecast.problem import Sources
 from forecast.regressors import SignalRows, read
-from forecast.result import LARGEST_LEVEL, EngineUsed, Forecast, SignalReport
+from forecast.result import EngineUsed, Forecast, SignalReport
 from forecast.scale import GUARD, SPREAD, Scale, guarded
 from forecast.scenario import PREFIX, Conditional, Effect, widened
 from forecast.season import holidays_signal
@@ -64,6 +65,7 @@ def forecast(
     calendar: str | None = None,
     season_length: float | None = None,
     deadline_ms: float | None = None,
+    members: Collection[str] | None = None,
     category: str | None = None,
     unit: str | None = None,
 ) -> Forecast:
@@ -74,11 +76,13 @@ def forecast(
     and `aggregation`. Consecutive values may come without a frame, as `Values` and `SignalValues`. `as_of` hides what
     became known later. `calendar` names a country whose moving holidays are followed, and whose holidays are offered
     as a signal. `scenario` maps a signal to another path, a Series of values on dates. `levels` are per cent.
-    `deadline_ms` lets `engine="auto"` choose. Raises ForecastError for bad input.
+    `deadline_ms` is the time that the engines "auto" and "detailed" may take; with the `members` that it left before
+    (`engine.members` of that answer) no clock decides, and the same answer comes. Raises ForecastError for bad input.
     """
     started = time.perf_counter()
-    checked = _levels(levels)
-    run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, deadline_ms, None, False)
+    checked = options.checked_levels(levels)
+    wanted = Wanted(engine, deadline_ms, members)
+    run = _run(history, horizon, signals, wanted, frequency, as_of, calendar, season_length, None, False)
     effects = Conditional(run.problem, run.series).effects(scenario) if scenario else ()
     return _answer(run, checked, effects, calendar, category, unit, started)
 
@@ -111,7 +115,7 @@ def _answer(
         history=run.series,
         history_start=run.series.start,
         history_end=run.series.end - np.timedelta64(1, "D"),
-        engine=EngineUsed(run.engine.name, _configuration(run, calendar, effects), "champion", _reason(run)),
+        engine=_engine_used(run, calendar, effects),
         ds=run.series.future(horizon).copy(),  # the grid's own are shared
         kinds=_kinds(run, horizon),
         mean=np.where(shut, 0.0, mean),
@@ -148,8 +152,8 @@ def what_if(
     the like.
     """
     started = time.perf_counter()
-    checked = _levels(levels)
-    run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, None, None, False)
+    checked = options.checked_levels(levels)
+    run = _run(history, horizon, signals, Wanted(engine), frequency, as_of, calendar, season_length, None, False)
     baseline = _answer(run, checked, (), calendar, category, unit, started)
     conditional, mean = Conditional(run.problem, run.series), _mean_of(run)
     outcomes = {}
@@ -189,8 +193,8 @@ def backtest(
     """
     if origins is not None and (isinstance(origins, bool) or not isinstance(origins, int) or origins < 1):
         raise OptionError("origins", origins, "a whole number from 1")
-    checked = _levels(levels)
-    run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, None, origins, True)
+    checked = options.checked_levels(levels)
+    run = _run(history, horizon, signals, Wanted(engine), frequency, as_of, calendar, season_length, origins, True)
     return scored(run.past, run.errors, run.problem, run.series, run.scale, checked, run.engine.name)
 
 
@@ -198,18 +202,17 @@ def _run(
     history: pd.DataFrame | pd.Series | Values,
     horizon: int,
     signals: pd.DataFrame | Sequence[SignalValues] | None,
-    engine: str | Engine,
+    wanted: Wanted,
     frequency: str | None,
     as_of: str | pd.Timestamp | None,
     calendar: str | None,
     season_length: float | None,
-    deadline_ms: float | None,
     origins: int | None,
     every_step: bool,
 ) -> _Run:
-    _check_horizon(horizon)
-    chosen, reason = engines.engine(engine, deadline_ms)
-    moment = _moment(as_of)
+    options.check_horizon(horizon)
+    wanted.check()
+    moment = options.moment(as_of)
     past_versions = versions(history, frequency, season_length, moment)
     series = past_versions.read(moment)
     offered = read(signals, moment) + (read(holidays_signal(series, horizon, calendar)) if calendar else [])
@@ -217,11 +220,16 @@ def _run(
     moment = sources.moment(moment)
     transform = choose(series.y)
     problem = sources.problem(series, transform, moment)
+    chosen, reason = wanted.engine(problem, twice=sources.revised and moment is not None)
     if len(series) < chosen.min_periods:
         raise HistoryError(
             "history", f"{len(series)} periods", f"at least {chosen.min_periods} for the engine {chosen.name}"
         )
     past, path = rolling(chosen, sources, problem, transform, moment, origins, every_step=every_step)
+    if alone := wanted.alone(path.members):
+        chosen, reason = alone
+        past, fast = rolling(chosen, sources, problem, transform, moment, origins, every_step=every_step)
+        path = replace(fast, members=path.members, notes=path.notes)
     return _Run(
         chosen,
         reason,
@@ -236,39 +244,18 @@ def _run(
     )
 
 
+def _engine_used(run: _Run, calendar: str | None, effects: Sequence[Effect]) -> EngineUsed:
+    configuration = _configuration(run, calendar, effects)
+    return EngineUsed(run.engine.name, configuration, "champion", _reason(run), tuple(run.path.members))
+
+
 def _reason(run: _Run) -> str:
     """Why this engine, and of a stack what its members weigh, the heaviest first."""
+    if run.engine.name in run.path.members:  # it was left alone
+        return run.reason
     ranked = sorted(run.path.members.items(), key=lambda item: (-item[1], item[0]))
     told = ", ".join(f"{name} {weight:.2f}" for name, weight in ranked if weight >= _TOLD)
     return f"{run.reason}; stacked from {told}" if told else run.reason
-
-
-def _check_horizon(horizon: int) -> None:
-    if isinstance(horizon, bool) or not isinstance(horizon, (int, np.integer)) or not 1 <= horizon <= MAX_HORIZON:
-        raise OptionError("horizon", horizon, f"a whole number from 1 to {MAX_HORIZON}")
-
-
-def _levels(levels: Sequence[float]) -> tuple[float, ...]:
-    allowed = f"a list of per cents above 0, up to {LARGEST_LEVEL}, such as (80, 95)"
-    try:
-        checked = tuple(sorted({float(level) for level in levels}))
-    except (TypeError, ValueError) as error:
-        raise OptionError("levels", levels, allowed) from error
-    if not checked or not all(0 < level <= LARGEST_LEVEL for level in checked):
-        raise OptionError("levels", list(levels), allowed)
-    return checked
-
-
-def _moment(as_of: str | pd.Timestamp | None) -> pd.Timestamp | None:
-    if as_of is None:
-        return None
-    try:
-        moment = pd.Timestamp(as_of)
-    except (ValueError, TypeError) as error:
-        raise OptionError("as_of", as_of, "a date or a moment, such as 2026-11-23T09:00:00Z") from error
-    if pd.isna(moment):
-        raise OptionError("as_of", as_of, "a date or a moment, such as 2026-11-23T09:00:00Z")
-    return moment.tz_convert("UTC").tz_localize(None) if moment.tz is not None else moment
 
 
 def _unreserved(signals: list[SignalRows]) -> tuple[SignalRows, ...]:

@@ -25,7 +25,7 @@ from api.receipts import new_receipt
 from api.service import as_answer, signals_frame
 from api.snapshots import Snapshots
 from forecast import Forecast, ForecastError, forecast
-from forecast.core import MAX_HORIZON
+from forecast.options import MAX_HORIZON
 from forecast.result import LARGEST_LEVEL
 from forecast.series import MIN_PERIODS
 from signals.store import CategoryRecord, Snapshot, StoreDamaged, StoreEmpty
