@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 
@@ -41,25 +41,30 @@ class Apart:
         """
         slim = dataclasses.replace(job, request=b"")  # what is asked is in `body`
         for left in reversed(range(TRIES)):
-            pool = self._started()
             try:
-                return pool.submit(_made, self._settings, slim, body, number).result()
+                return self._submitted(slim, body, number).result()
             except BrokenProcessPool:
-                self._drop(pool)
+                self._leave(wait=False)
                 if not left:
                     raise
         raise AssertionError("unreachable")
 
-    def _started(self) -> ProcessPoolExecutor:
-        with self._lock:
+    def close(self) -> None:
+        """End the processes once they have made what was asked of them."""
+        self._leave(wait=True)
+
+    def _submitted(self, job: Job, body: ForecastRequest, number: int) -> Future[Issued | bytes]:
+        with self._lock:  # a pool that was left takes nothing any more
             if self._pool is None:
                 self._pool = new_pool(PROCESSES)
-            return self._pool
+            return self._pool.submit(_made, self._settings, job, body, number)
 
-    def _drop(self, pool: ProcessPoolExecutor) -> None:
+    def _leave(self, wait: bool) -> None:
+        """The next forecast starts new processes; those of now make what they have."""
         with self._lock:
-            self._pool = None if self._pool is pool else self._pool
-        pool.shutdown(wait=False)
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait)
 
 
 def _made(settings: Settings, job: Job, body: ForecastRequest, number: int) -> Issued | bytes:

@@ -329,7 +329,9 @@ def _do_jobs(settings: Settings, report: Connection) -> None:
         threading.Thread(target=tidy_until, args=(settings, stop), name="tidy", daemon=True).start()
         report.send(READY)
 
-    Worker(settings, HANDLERS, made_for=Apart(settings)).run(stop, ready)
+    apart = Apart(settings)
+    Worker(settings, HANDLERS, made_for=apart).run(stop, ready)
+    apart.close()
     logging.shutdown()
     os._exit(0)  # what is under way goes on after the next start; an orderly end would wait for it
 

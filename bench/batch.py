@@ -27,6 +27,7 @@ import pandas as pd
 from bench.arguments import whole_number
 from bench.machine import machine
 from bench.made import Request, request
+from bench.service import children
 from forecast import forecast
 
 _CHUNK = 250
@@ -71,11 +72,9 @@ def resident_mb(process: int) -> float:
     """Resident memory of a process and all below it, in MB; 0 where it has just ended."""
     try:
         pages = int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1])
-        tasks = list(Path(f"/proc/{process}/task").iterdir())
-        below = [int(child) for task in tasks for child in (task / "children").read_text(encoding="ascii").split()]
     except OSError:
         return 0.0
-    return pages * resource.getpagesize() / 1e6 + sum(resident_mb(child) for child in below)
+    return pages * resource.getpagesize() / 1e6 + sum(resident_mb(child) for child in children(process))
 
 
 @contextmanager

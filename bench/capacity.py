@@ -24,6 +24,7 @@ from bench.arguments import whole_number
 from bench.load import closed, load
 from bench.machine import machine
 from bench.overload import drained
+from bench.service import children
 from bench.serving import bodies, cpu_seconds, served
 
 NOW = "Prefer: wait=60\r\n"
@@ -33,10 +34,14 @@ TARGET = 10_000
 CONNECTIONS = 4
 SETTLED_SECONDS = 5.0
 GENTLY = 10.0  # requests a second while the cost of one is measured
+DETAILED_SHARE = 10  # it takes a hundred times as long, and one request costs as much as the next
 KINDS = (
-    ("answered now, 104 weeks", 104, 0, NOW),
-    ("answered now, 260 weeks, 5 signals", 260, 5, NOW),
-    ("answered 202, then made, 104 weeks", 104, 0, LATER),
+    ("answered now, 104 weeks", 104, 0, NOW, "fast"),
+    ("answered now, 260 weeks, 5 signals", 260, 5, NOW, "fast"),
+    ("answered 202, then made, 104 weeks", 104, 0, LATER, "fast"),
+    ("answered 202, then made, 260 weeks, 5 signals", 260, 5, LATER, "fast"),
+    ("detailed, answered 202, then made, 104 weeks", 104, 0, LATER, "detailed"),
+    ("detailed, answered 202, then made, 260 weeks, 5 signals", 260, 5, LATER, "detailed"),
 )
 
 
@@ -58,13 +63,14 @@ def memory(pid: int) -> float:
     """Megabytes of a process and all below it; what they share is counted once."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     own = next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return own + sum(memory(int(child)) for child in children)
+    return own + sum(memory(child) for child in children(pid))
 
 
 def cost(port: int, pid: int, rest: float, kind: str, requests: Sequence[bytes], headers: str) -> Cost:
     """Measure one kind, above what the server takes at `rest`; what was put off is waited for, and OData's rows."""
-    asyncio.run(load("127.0.0.1", port, "/v1/forecasts", requests[:20], GENTLY, headers=headers))  # warm
+    asyncio.run(
+        load("127.0.0.1", port, "/v1/forecasts", requests[: len(requests) // 5], GENTLY, headers=headers)
+    )  # warm
     drained(port)
     before, began = cpu_seconds(pid), time.monotonic()
     loaded = asyncio.run(load("127.0.0.1", port, "/v1/forecasts", requests, GENTLY, headers=headers))
@@ -74,6 +80,12 @@ def cost(port: int, pid: int, rest: float, kind: str, requests: Sequence[bytes],
     expected = "202" if headers == LATER else "200"
     assert loaded.statuses == {expected: len(requests)}, loaded.statuses
     return Cost(kind, spent / len(requests))
+
+
+def asked(count: int, weeks: int, signals: int, engine: str) -> list[bytes]:
+    """Requests of an engine, no two alike."""
+    plain = bodies(count, weeks, signals, seed=weeks)
+    return [orjson.dumps(orjson.loads(body) | {"engine": engine}) for body in plain]
 
 
 def idle(pid: int, seconds: float = 10.0) -> float:
@@ -105,8 +117,9 @@ def main() -> None:
     with served() as (port, pid):
         rest = idle(pid)
         print(f"  at rest {rest * 1000:.0f} ms of CPU a second")
-        for kind, weeks, signals, headers in KINDS:
-            cost(port, pid, rest, kind, bodies(given.count, weeks, signals, seed=weeks), headers).tell(given.price)
+        for kind, weeks, signals, headers, engine in KINDS:
+            count = given.count if engine == "fast" else max(1, given.count // DETAILED_SHARE)
+            cost(port, pid, rest, kind, asked(count, weeks, signals, engine), headers).tell(given.price)
         print(f"  memory of all processes after it: {memory(pid):.0f} MB")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/jobs/totals", timeout=60) as answer:
             print(f"  {orjson.loads(answer.read())}")

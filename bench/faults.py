@@ -1,9 +1,10 @@
-"""`python -m bench.faults [database disk clock duplicates] [--rate 20] [--seed 1]`: what an outage loses.
+"""`python -m bench.faults [database disk writes clock duplicates] [--rate 20] [--seed 1]`: what an outage loses.
 
 Each case runs `groundswell serve` on a home of its own under load and breaks something beneath it:
 
     database    PostgreSQL as `database_url`, stopped the hard way four times and started again
     disk        the disk of the home full, four times (a small tmpfs; needs root)
+    writes      one of a hundred, then one of ten writes and syncs of the home's files fails (needs a C compiler)
     clock       the clock jumps forward and back by an hour and by a day (needs a C compiler)
     duplicates  the same request at the same time over many connections, and clients that repeat after a kill
 
@@ -27,14 +28,15 @@ import orjson
 
 from bench.acknowledged import JSON, Account, Load, Told, account, sales_that_differ
 from bench.arguments import whole_number
-from bench.clock import Clock
 from bench.duplicates import at_once, executed_twice, receiver
 from bench.enqueuer import Enqueuers
 from bench.machine import machine
 from bench.postgresql import postgresql
+from bench.preloaded import Preloaded
 from bench.service import JOBS, Service, ask, killed
 from bench.serving import bodies
 
+RATES = (10_000, 100_000)  # of a million writes
 JUMPS = (3600, 86_400, -3600, -86_400)  # seconds
 BACK_SECONDS = 120.0  # within which it must answer again
 
@@ -120,10 +122,23 @@ def small_disk(megabytes: int = 192) -> Iterator[Path]:
         folder.rmdir()
 
 
+def writes(plan: Plan) -> Outcome:
+    """Writes fail at random, with an error of the disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        failing = Preloaded(Path(folder), "failing_writes")
+        home = Path(folder) / "home"
+
+        def broken(number: int) -> Callable[[], None]:
+            failing.set(RATES[number % len(RATES)])
+            return lambda: failing.set(0)
+
+        return _case(Service(home, failing.variables | {"FAILING_WRITES_BELOW": str(home)}), plan, broken)
+
+
 def clock(plan: Plan) -> Outcome:
     """The clock jumps; the job worker is killed each time, so that its signs of life are from another time."""
     with tempfile.TemporaryDirectory() as folder:
-        jumping = Clock(Path(folder))
+        jumping = Preloaded(Path(folder), "jumping_clock")
         service = Service(Path(folder) / "home", jumping.variables)
 
         def jump(seconds: int) -> None:
@@ -199,6 +214,7 @@ def duplicates(plan: Plan) -> Outcome:
 CASES: dict[str, Callable[[Plan], Outcome]] = {
     "database": database,
     "disk": disk,
+    "writes": writes,
     "clock": clock,
     "duplicates": duplicates,
 }

@@ -1,9 +1,11 @@
-"""A night's batch as it is really asked for: `python -m bench.runs [--series N] [--signals N] [--face command|http]`.
+"""A night's batch as it is really asked for: `python -m bench.runs [--series N] [--signals N] [--face command|http]
+[--on pool|spark]`.
 
 Weekly series of 260 weeks with five signals each. `command`: two Parquet files through `groundswell run`. `http`: one
 NDJSON upload to `POST /v1/runs` of `groundswell serve`, until the last result is fetched as Parquet. Making the data
 is not counted. Prints seconds, series a second, CPU seconds for 1,000 series, and the largest resident memory of all
-processes together (pages that they share count more than once).
+processes together (pages that they share count more than once). With `--on spark` the command gives its chunks to
+Spark, on as many cores as the environment says: `MASTER=local[2]`.
 Goal: 100,000 series in 12 minutes and 4 GB on two cores.
 """
 
@@ -30,6 +32,7 @@ import pyarrow.parquet as pq
 
 from bench.arguments import whole_number
 from bench.machine import machine
+from bench.service import children
 from bench.serving import served
 
 _MAIN = [sys.executable, "-c", "from api.cli import main; main()"]
@@ -63,11 +66,10 @@ class Watch:
         try:
             pages = int((folder / "statm").read_text(encoding="ascii").split()[1])
             times = (folder / "stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
-            below = [int(i) for t in (folder / "task").iterdir() for i in (t / "children").read_text("ascii").split()]
         except OSError:
             return 0.0
         self.cpu[process] = (int(times[11]) + int(times[12])) / _TICK
-        return pages * resource.getpagesize() / 1e6 + sum(self._sample(child) for child in below)
+        return pages * resource.getpagesize() / 1e6 + sum(self._sample(child) for child in children(process))
 
 
 def chunks(series: int, weeks: int, signals: int) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
@@ -119,6 +121,7 @@ def by_command(folder: Path, options: argparse.Namespace) -> tuple[float, Watch]
     """Seconds of `groundswell run`, and what it took."""
     sales, *offered = write_tables(folder, options.series, options.weeks, options.signals)
     command = [*_MAIN, "run", str(sales), "--out", str(folder / "out"), "--horizon", str(options.horizon), "--json"]
+    command += ["--on", options.on]
     began = time.perf_counter()
     with subprocess.Popen([*command, *(f"--signals={file}" for file in offered)], stdout=subprocess.PIPE) as process:
         with Watch(process.pid) as watch:
@@ -137,7 +140,7 @@ def by_http(folder: Path, options: argparse.Namespace) -> tuple[float, Watch]:
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600) as client,
     ):
         began = time.perf_counter()
-        address = _submitted(client, folder / "requests.ndjson", began)
+        address = submitted(client, folder / "requests.ndjson", began)
         while client.get(address).status_code == 202:
             time.sleep(0.5)
         counts = client.get(address).json()["counts"]
@@ -146,10 +149,19 @@ def by_http(folder: Path, options: argparse.Namespace) -> tuple[float, Watch]:
         rows = pq.read_table(io.BytesIO(found.content), columns=["number"]).num_rows
         seconds = time.perf_counter() - began
         print(f"  results               {len(found.content) / 1e6:10.1f} MB, {rows:,} rows")
+        _folded(client, rows, time.perf_counter())
     return seconds, watch
 
 
-def _submitted(client: httpx.Client, file: Path, began: float) -> str:
+def _folded(client: httpx.Client, rows: int, began: float) -> None:
+    """Wait until OData has the rows, and tell how long that took."""
+    while int(client.get("/odata/v4/Forecasts/$count").text) < rows:
+        time.sleep(1.0)
+    print(f"  rows of OData after   {time.perf_counter() - began:10.1f} s more, which is not in the seconds below")
+
+
+def submitted(client: httpx.Client, file: Path, began: float) -> str:
+    """Upload a run, tell how long that took, and give its path."""
     ended = [0.0]
 
     def body() -> Iterator[bytes]:
@@ -174,9 +186,10 @@ def main() -> None:
     parser.add_argument("--horizon", type=whole_number, default=26)
     parser.add_argument("--signals", type=int, default=5)
     parser.add_argument("--face", choices=["command", "http"], default="command")
+    parser.add_argument("--on", choices=["pool", "spark"], default="pool")
     options = parser.parse_args()
     shape = f"{options.series:,} series of {options.weeks} weeks, {options.signals} signals, horizon {options.horizon}"
-    print(f"{machine()}; {shape}, by {options.face}", flush=True)
+    print(f"{machine()}; {shape}, by {options.face} on {options.on}", flush=True)
     with TemporaryDirectory() as name:
         ask = by_command if options.face == "command" else by_http
         seconds, watch = ask(Path(name), options)

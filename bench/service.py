@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,11 +51,11 @@ def free_port() -> int:
 
 
 class Service:
-    """A running server over a home. `before`: a command that runs it, such as fiu-run; `variables`: its environment."""
+    """A running server over a home. `variables`: what is added to its environment."""
 
-    def __init__(self, home: Path, variables: Mapping[str, str] | None = None, before: Sequence[str] = ()) -> None:
+    def __init__(self, home: Path, variables: Mapping[str, str] | None = None) -> None:
         self.home, self.port = home, free_port()
-        self._command = [*before, *COMMAND, "--home", str(home), "serve", "--port", str(self.port)]
+        self._command = [*COMMAND, "--home", str(home), "serve", "--port", str(self.port)]
         quiet = {
             "GROUNDSWELL_LOG_LEVEL": os.environ.get("GROUNDSWELL_LOG_LEVEL", "critical"),
             "GROUNDSWELL_PULL_CHECK_SECONDS": "0",
@@ -109,11 +109,12 @@ class Service:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that one has started; none where it has ended."""
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
+    """The processes that one has started, whichever of its threads it was; none where it has ended."""
+    found = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += [int(child) for child in (task / "children").read_text("ascii").split()]
+    return found
 
 
 def _open_files(pid: int) -> set[str]:

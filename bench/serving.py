@@ -27,6 +27,7 @@ import orjson
 from bench.arguments import whole_number
 from bench.load import Loaded, load
 from bench.machine import machine
+from bench.service import children
 
 
 def bodies(count: int, periods: int, signals: int, seed: int = 1) -> list[bytes]:
@@ -79,11 +80,9 @@ def _wait(port: int) -> None:
 
 def cpu_seconds(pid: int) -> float:
     """CPU time of a process and all below it, in seconds."""
-    total, ticks = 0.0, os.sysconf("SC_CLK_TCK")
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    total += (int(fields[11]) + int(fields[12])) / ticks
-    return total + sum(cpu_seconds(int(child)) for child in children)
+    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(cpu_seconds(child) for child in children(pid))
 
 
 def tell(loaded: Loaded, cpu: float) -> None:

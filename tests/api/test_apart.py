@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
@@ -37,15 +38,15 @@ def settings(home: Path) -> Settings:
 def apart(settings: Settings) -> Iterator[Apart]:
     made = Apart(settings)
     yield made
-    made._started().shutdown()
+    made.close()
 
 
 def job() -> Job:
     return Job("3f9c", SINGLE, None, "pending", now(), None, None, 1, 0, b"{}", None, None, None)
 
 
-def processes(apart: Apart) -> list[int]:
-    return list(apart._started()._processes or {})
+def processes() -> list[int]:
+    return [child.pid for child in multiprocessing.active_children() if child.pid is not None]
 
 
 def numbers(made: Issued | bytes) -> object:
@@ -59,22 +60,29 @@ def test_the_same_is_made_there(apart: Apart, settings: Settings) -> None:
     one, forecaster = job(), Forecaster(settings, Snapshots(settings.home))
     assert numbers(apart(one, BOOTS, 0)) == numbers(made_for(forecaster, one, BOOTS, 0))
     assert apart(one, UNKNOWN, 1) == made_for(forecaster, one, UNKNOWN, 1)
-    (process,) = processes(apart)
+    (process,) = processes()
     assert os.getpriority(os.PRIO_PROCESS, process) == NICENESS
 
 
 def test_a_process_that_was_killed_is_replaced(apart: Apart) -> None:
     apart(job(), BOOTS, 0)
-    (killed,) = processes(apart)
+    (killed,) = processes()
     os.kill(killed, signal.SIGKILL)
     assert isinstance(apart(job(), BOOTS, 0), Issued)
-    assert killed not in processes(apart)
+    assert killed not in processes()
 
 
 def test_what_kills_every_process_is_told(apart: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api.apart, "_made", _die)
     with pytest.raises(BrokenProcessPool):
         apart(job(), BOOTS, 0)
+
+
+def test_one_that_was_closed_starts_again(apart: Apart) -> None:
+    apart(job(), BOOTS, 0)
+    apart.close()
+    assert not processes()
+    assert isinstance(apart(job(), BOOTS, 0), Issued)
 
 
 def _die(*_: object) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from bench.chaos import chaos
-from bench.clock import COMPILER
-from bench.faults import Outcome, Plan, clock, database, disk, duplicates
+from bench.faults import Outcome, Plan, clock, database, disk, duplicates, writes
 from bench.postgresql import PROGRAMS
+from bench.preloaded import COMPILER
 
 PLAN = Plan(times=1, seconds=3.0, rate=8.0)
 TOLD = {"200", "202", "503"}
@@ -32,6 +32,7 @@ def can_mount() -> bool:
 CASES = [
     pytest.param(database, {"database-unavailable"}, id="database", marks=needs(PROGRAMS, "PostgreSQL")),
     pytest.param(disk, {"disk-full"}, id="disk", marks=needs(can_mount(), "root, to mount a small disk")),
+    pytest.param(writes, {"disk-error"}, id="writes", marks=needs(COMPILER, "a C compiler")),
 ]
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
+from api.cli import cli
 from api.erp import bc_errors
 from api.erp.bc_forecast import find
 from api.erp.bc_profiles import Profile, read_profiles
@@ -55,7 +57,10 @@ def test_the_items_of_the_example_are_joined(tmp_path: Path, monkeypatch: pytest
     home = tmp_path / "data" / "home"
     fill(home, last_week())
     monkeypatch.chdir(tmp_path)
-    exec(next(text for kind, text in BLOCK.findall(PAGE) if kind == "python"), {})
+    Path("items.csv").write_text(next(text for kind, text in BLOCK.findall(PAGE) if kind == "csv"), encoding="utf-8")
+    command = re.search(r"^    groundswell (import categories .+)$", PAGE, re.MULTILINE)
+    assert command is not None
+    assert CliRunner().invoke(cli, shlex.split(command[1])).exit_code == 0
     found = find(Snapshots(home), ["1896-S", "1900-S", "1901-S"])
     assert {item: store.record.category for item, store in found.items()} == {"1896-S": "Boots", "1900-S": "Boots"}
 
