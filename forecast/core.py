@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from forecast import explain, intervals, options, plausible
+from forecast import explain, intervals, plausible
 from forecast import frequency as freq
 from forecast.arrays import SignalValues, Values
 from forecast.backtest import Backtest, Past, errors_of, rolling, scored
@@ -21,6 +21,7 @@ from forecast.engines import Wanted
 from forecast.engines.base import Engine, Path, Problem
 from forecast.errors import HistoryError, OptionError, SignalsError
 from forecast.intervals import Errors
+from forecast.options import check_horizon, checked_levels, moment_of
 from forecast.problem import Sources
 from forecast.regressors import SignalRows, read
 from forecast.result import EngineUsed, Forecast, SignalReport
@@ -80,7 +81,7 @@ def forecast(
     (`engine.members` of that answer) no clock decides, and the same answer comes. Raises ForecastError for bad input.
     """
     started = time.perf_counter()
-    checked = options.checked_levels(levels)
+    checked = checked_levels(levels)
     wanted = Wanted(engine, deadline_ms, members)
     run = _run(history, horizon, signals, wanted, frequency, as_of, calendar, season_length, None, False)
     effects = Conditional(run.problem, run.series).effects(scenario) if scenario else ()
@@ -152,7 +153,7 @@ def what_if(
     the like.
     """
     started = time.perf_counter()
-    checked = options.checked_levels(levels)
+    checked = checked_levels(levels)
     run = _run(history, horizon, signals, Wanted(engine), frequency, as_of, calendar, season_length, None, False)
     baseline = _answer(run, checked, (), calendar, category, unit, started)
     conditional, mean = Conditional(run.problem, run.series), _mean_of(run)
@@ -193,7 +194,7 @@ def backtest(
     """
     if origins is not None and (isinstance(origins, bool) or not isinstance(origins, int) or origins < 1):
         raise OptionError("origins", origins, "a whole number from 1")
-    checked = options.checked_levels(levels)
+    checked = checked_levels(levels)
     run = _run(history, horizon, signals, Wanted(engine), frequency, as_of, calendar, season_length, origins, True)
     return scored(run.past, run.errors, run.problem, run.series, run.scale, checked, run.engine.name)
 
@@ -210,9 +211,9 @@ def _run(
     origins: int | None,
     every_step: bool,
 ) -> _Run:
-    options.check_horizon(horizon)
+    check_horizon(horizon)
     wanted.check()
-    moment = options.moment(as_of)
+    moment = moment_of(as_of)
     past_versions = versions(history, frequency, season_length, moment)
     series = past_versions.read(moment)
     offered = read(signals, moment) + (read(holidays_signal(series, horizon, calendar)) if calendar else [])

@@ -1,4 +1,4 @@
-"""Options of a forecast that need no data to be checked."""
+"""Options that several functions take, checked."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MAX_HORIZON = 520
 
 
 def check_horizon(horizon: int) -> None:
-    """Raise OptionError for a horizon that is out of range."""
+    """Raise OptionError for a horizon that is none."""
     if isinstance(horizon, bool) or not isinstance(horizon, (int, np.integer)) or not 1 <= horizon <= MAX_HORIZON:
         raise OptionError("horizon", horizon, f"a whole number from 1 to {MAX_HORIZON}")
 
 
 def checked_levels(levels: Sequence[float]) -> tuple[float, ...]:
-    """The levels of intervals, in per cent, rising; raises OptionError."""
+    """Levels of intervals in per cent, each once, the lowest first; raises OptionError."""
     allowed = f"a list of per cents above 0, up to {LARGEST_LEVEL}, such as (80, 95)"
     try:
         checked = tuple(sorted({float(level) for level in levels}))
@@ -31,14 +31,14 @@ def checked_levels(levels: Sequence[float]) -> tuple[float, ...]:
     return checked
 
 
-def moment(as_of: str | pd.Timestamp | None) -> pd.Timestamp | None:
-    """The moment of forecasting in UTC, without a zone; raises OptionError."""
+def moment_of(as_of: str | pd.Timestamp | None) -> pd.Timestamp | None:
+    """A moment as UTC without a zone, None for none; raises OptionError."""
     if as_of is None:
         return None
     try:
-        found = pd.Timestamp(as_of)
+        moment = pd.Timestamp(as_of)
     except (ValueError, TypeError) as error:
         raise OptionError("as_of", as_of, "a date or a moment, such as 2026-11-23T09:00:00Z") from error
-    if pd.isna(found):
+    if pd.isna(moment):
         raise OptionError("as_of", as_of, "a date or a moment, such as 2026-11-23T09:00:00Z")
-    return found.tz_convert("UTC").tz_localize(None) if found.tz is not None else found
+    return moment.tz_convert("UTC").tz_localize(None) if moment.tz is not None else moment
