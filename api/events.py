@@ -18,10 +18,12 @@ from api.scenario_models import Expected
 from api.service import Inputs, moment_of, read_inputs, run
 from forecast import Event, OptionError, Proposal, detect
 from forecast import frequency as freq
+from forecast.engines import Wanted
 from forecast.events import LEVEL_SHIFT, NAMES, day_of, labels_of, periods_named
 from signals.batch import Batch
 from signals.store import Snapshot
 
+FAST = Wanted("fast")
 _SAME_SHIFT = 3  # periods by which a level shift may be found elsewhere when more sales are known
 _EVIDENCE = ("size", "size_pct", "score", "sentence")
 
@@ -167,8 +169,8 @@ def effect_of(
     if which == "proposed":
         known = _known(snapshot, asked, plain)
         events = (*events, *(one.event for one in known if one.state == "proposed"))
-    changed = run(replace(_read(snapshot, asked, horizon), events=events)).to_dict()["forecast"]
-    before = {row["period"]: row for row in run(plain).to_dict()["forecast"]}
+    changed = run(replace(_read(snapshot, asked, horizon), events=events), FAST).to_dict()["forecast"]
+    before = {row["period"]: row for row in run(plain, FAST).to_dict()["forecast"]}
     periods = [_beside(row, before[row["period"]]) for row in changed if row["period"] in before]
     return EventEffect(events=which, periods=periods, total=sum(one.difference for one in periods))
 
@@ -181,7 +183,7 @@ def _beside(changed: Mapping[str, Any], plain: Mapping[str, Any]) -> Beside:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Decided:
     """A decision that a person takes."""
 
     event: Event
@@ -190,13 +192,13 @@ class Wanted:
     reason: str | None = None
 
 
-def wanted_of(body: DecisionRequest, author: str) -> Wanted:
+def wanted_of(body: DecisionRequest, author: str) -> Decided:
     """A decision as it was asked for; `author` decides where the request names nobody."""
     event = Event(body.kind, body.first, body.last or body.first)
-    return Wanted(event, body.decision, body.author or author, body.reason)
+    return Decided(event, body.decision, body.author or author, body.reason)
 
 
-def decided(snapshot: Snapshot, category: str, wanted: Wanted) -> tuple[Event, Batch]:
+def decided(snapshot: Snapshot, category: str, wanted: Decided) -> tuple[Event, Batch]:
     """The event that a decision is about, from its first day to its last, and the batch that keeps the decision.
 
     Raises OptionError for an event outside the sales, and for a refusal of what nobody has proposed or accepted.
@@ -221,7 +223,7 @@ def _check_inside(event: Event, inputs: Inputs) -> None:
         raise OptionError("event", f"{event.first} to {event.last}", allowed)
 
 
-def _batch(category: str, event: Event, wanted: Wanted, known: _Told | None) -> Batch:
+def _batch(category: str, event: Event, wanted: Decided, known: _Told | None) -> Batch:
     evidence = None
     if known is not None and known.proposal is not None:
         evidence = json.dumps({name: getattr(known.proposal, name) for name in _EVIDENCE})

@@ -17,6 +17,8 @@ class IssuedForecast(Answer):
     issued: dt.datetime
     horizon: int
     engine: str
+    deadline_ms: int | None
+    members: list[str] | None = Field(description="of the stack, those that the deadline left")
     levels: list[int]
     as_of: dt.datetime | None
     data_version: int | None

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from api.moments import is_date, is_moment
-from forecast.engines import names
+from forecast.engines import names, stacked
 
 
 def _date(value: object) -> object:
@@ -47,12 +47,15 @@ def _utc_within(value: dt.datetime) -> dt.datetime:
 FIRST, LAST = dt.date(1800, 1, 1), dt.date(2199, 12, 31)
 EARLIEST, LATEST = (dt.datetime.combine(day, dt.time(), dt.UTC) for day in (FIRST, LAST))
 CENTURIES = {"pattern": "^(18|19|20|21)[0-9]{2}-"}  # these bounds in JSON Schema, which has none for dates
+LONGEST_MS = 3_600_000  # an hour for one forecast
 LARGEST = 1e15  # beyond it, sums and squares lose whole units or overflow
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
 Count = Annotated[int, Strict()]
 Flag = Annotated[bool, Strict()]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 EngineName = Annotated[Name, Field(json_schema_extra={"enum": names()})]  # an unknown one is refused with near matches
+Deadline = Annotated[int, Strict(), Field(ge=1, le=LONGEST_MS)]
+Member = Annotated[Name, Field(json_schema_extra={"enum": list(stacked())})]
 Day = Annotated[dt.date, BeforeValidator(_date), AfterValidator(_day_within), Field(json_schema_extra=CENTURIES)]
 EventKind = Literal["outlier", "stock_out", "one_off", "level_shift"]
 Frequency = Literal["D", "W-MON", "W-TUE", "W-WED", "W-THU", "W-FRI", "W-SAT", "W-SUN", "MS", "QS"]
@@ -100,6 +103,15 @@ class ForecastRequest(Request):
     signals: list[InlineSignal] = Field([], description="candidate signals given inline; only with `history`")
     horizon: Count = Field(ge=1, description="periods to forecast, counted from the moment of forecasting")
     engine: EngineName = Field("fast", description=f"the engine: {', '.join(names())}")
+    deadline_ms: Deadline | None = Field(
+        None, description="milliseconds that `auto` and `detailed` may take, without the wait for their turn"
+    )
+    members: list[Member] | None = Field(
+        None,
+        min_length=1,
+        max_length=len(stacked()),
+        description="those that the same `deadline_ms` left before (`engine.members`): the same answer again",
+    )
     levels: list[Annotated[int, Strict(), Field(ge=1, le=99)]] = Field(
         [80, 95], min_length=1, max_length=10, description="levels of the prediction intervals, in per cent"
     )
@@ -156,6 +168,9 @@ class Engine(Answer):
     model_config = ConfigDict(extra="allow")
 
     name: str
+    members: list[str] | None = Field(
+        None, description="of a stack only: those that were in time", exclude_if=lambda members: members is None
+    )
 
 
 class Period(Answer):

@@ -14,6 +14,7 @@ import pandas as pd
 from api.decisions import in_force
 from api.moments import CLOCKS_DIFFER, parse
 from forecast import Backtest, Event, Forecast, ForecastError, OptionError, backtest, forecast
+from forecast.engines import Wanted
 from forecast.events import LEVEL_SHIFT
 from signals.store import CategoryRecord, Snapshot
 
@@ -52,6 +53,7 @@ def forecast_category(
     as_of: AsOf = None,
     data_version: int | None = None,
     engine: str = "fast",
+    deadline_ms: float | None = None,
     levels: Sequence[int] = (80, 95),
     from_origin: bool = False,
     max_nowcast_days: int = MAX_NOWCAST_DAYS,
@@ -78,7 +80,7 @@ def forecast_category(
         max_nowcast_days=max_nowcast_days,
         events=events,
     )
-    return run(inputs, engine=engine, levels=levels)
+    return run(inputs, Wanted(engine, deadline_ms), levels=levels)
 
 
 def backtest_category(
@@ -120,14 +122,16 @@ def as_answer(result: Forecast, data_version: int | None) -> dict[str, Any]:
     return head | {"data_version": data_version} | rest
 
 
-def run(inputs: Inputs, *, engine: str = "fast", levels: Sequence[int] = (80, 95)) -> Forecast:
-    """Forecast from what was read."""
+def run(inputs: Inputs, wanted: Wanted, *, levels: Sequence[int] = (80, 95)) -> Forecast:
+    """Forecast from what was read, by the engine wanted."""
     record = inputs.record
     result = forecast(
         inputs.history,
         inputs.horizon,
         signals=inputs.signals,
-        engine=engine,
+        engine=wanted.name,
+        deadline_ms=wanted.deadline_ms,
+        members=wanted.members,
         levels=tuple(levels),
         frequency=record.frequency,
         as_of=None if inputs.as_of is None else pd.Timestamp(inputs.as_of),

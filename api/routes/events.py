@@ -10,13 +10,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BeforeValidator, Field
 
-from api.attempts import busy
 from api.errors import Problem
 from api.event_models import CategoryEvents, DecisionPending, DecisionRequest, SalesEvent
 from api.events import asked_of, decided, effect_of, events_of, found, wanted_of
 from api.forecasting import check_limits
 from api.keys import all_keys
 from api.models import ForecastRequest, Moment
+from api.now_or_later import busy
 from api.routes import AppSettings, Reader, base_url, check_visible, newest_snapshot, statuses
 from api.routes.categories import get_category
 from api.security import Caller, needs

@@ -98,6 +98,7 @@ def _listed(request: Request, item: Issued) -> IssuedForecast:
         location=address_of(request, item.receipt),
         face=item.face,
         **{name: asked[name] for name in ("horizon", "engine", "levels", "as_of", "data_version")},
+        **{name: asked.get(name) for name in ("deadline_ms", "members")},
     )
 
 
