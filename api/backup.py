@@ -1,7 +1,7 @@
 """Backups of a home: one tar file, made while `groundswell serve` runs, with the SHA-256 of all that is in it.
 
-What others may move meanwhile is copied in the order in which it moves (uploads, ledger and jobs, inbox, snapshot): so
-a thing may be in the copy twice, and is then stored once, but never not at all.
+What others may move meanwhile is copied in the order in which it moves (uploads and runs, ledger and jobs, inbox,
+snapshot): so a thing may be in the copy twice, and is then stored once, but never not at all.
 """
 
 # ruff: noqa: N818 - an error is named for what happened, as its callers read it
@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 import sqlite3
 import tarfile
@@ -23,6 +24,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from api.database import now
+from api.run_input import folder as runs_folder
+from api.run_input import sources
 from api.settings import FILE as SETTINGS_FILE
 from api.settings import Settings
 from signals import inbox
@@ -57,6 +60,8 @@ class Backup:
 def back_up(settings: Settings, target: Path) -> tuple[Path, Backup]:
     """Write a backup to a file, or under a name of its own into a folder; it is there whole or not at all.
 
+    Only its owner may read it: secrets are in it.
+
     Raises:
         BackupRefused: there is no such home, or the target exists.
     """
@@ -69,8 +74,12 @@ def back_up(settings: Settings, target: Path) -> tuple[Path, Backup]:
         raise BackupRefused(f"{target} exists: choose another name")
     part = target.with_name(f".tmp-{target.name}")
     try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".tmp-") as scratch, tarfile.open(part, "w") as tar:
-            told = _Writer(tar, home, Path(scratch)).write(external=bool(settings.database_url))
+        with (
+            tempfile.TemporaryDirectory(dir=target.parent, prefix=".tmp-") as scratch,
+            os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file,
+            tarfile.open(fileobj=file, mode="w") as tar,
+        ):
+            told = _Writer(tar, settings, Path(scratch)).write()
         fsync(part)
         part.rename(target)
         fsync(target.parent)
@@ -82,18 +91,22 @@ def back_up(settings: Settings, target: Path) -> tuple[Path, Backup]:
 @dataclass
 class _Writer:
     tar: tarfile.TarFile
-    home: Home
+    settings: Settings
     scratch: Path
 
     def __post_init__(self) -> None:
+        self.home = Home(self.settings.home)
         self.files: dict[str, dict[str, Any]] = {}
 
-    def write(self, *, external: bool) -> Backup:
+    def write(self) -> Backup:
         """All of the home, then the manifest."""
-        self._folder(self.home.path / "state" / "uploads")
+        external = bool(self.settings.database_url)
+        if not external:
+            self._parts()
+        self._sources_of_jobs()
         for name in DATABASES:
             self._database(self.home.path / "state" / name)
-        self._folder(self.home.path / "state" / "uploads")  # those of jobs that came in between
+        self._sources_of_jobs()  # those of jobs that came in between
         for ticket in inbox.waiting(self.home) if self.home.inbox.is_dir() else ():
             self._hand_over(self.home.inbox / ticket)
         self._folder(self.home.refused)
@@ -110,6 +123,20 @@ class _Writer:
         head.size, head.mtime = len(manifest), int(time.time())
         self.tar.addfile(head, io.BytesIO(manifest))
         return told
+
+    def _parts(self) -> None:
+        """Rows of chunks of runs that are done, before the ledger: where it lacks one, the chunk would count as done.
+
+        Of later ones the rows are made again from the ledger.
+        """
+        for part in sorted(runs_folder(self.settings).glob("*/part-*.parquet")):
+            self._file(part)
+
+    def _sources_of_jobs(self) -> None:
+        """What uploads and runs that are accepted are made from."""
+        self._folder(self.home.path / "state" / "uploads")
+        for path in sources(self.settings):
+            self._file(path)
 
     def _folder(self, folder: Path) -> None:
         for path in sorted(folder.rglob("*")):

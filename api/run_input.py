@@ -12,6 +12,7 @@ import os
 import shutil
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from api.tables import JSON, NDJSON, PARQUET
 from api.worker import Work
 from forecast import ForecastError, Values
 from forecast.chunk import CHUNK, histories_of
+from signals.home import fsync
 
 ABANDONED_SECONDS = 26 * 3600.0  # a clock that jumps by a day drops nothing that is on its way
 FORMS = (JSON, NDJSON, PARQUET)
@@ -50,8 +52,9 @@ class Landing:
 
     def __init__(self, settings: Settings, form: str) -> None:
         folder(settings).mkdir(parents=True, exist_ok=True)
-        self.file = folder(settings) / f"{uuid.uuid4().hex}.landed"
-        self._out, self._most, self._lined = self.file.open("wb"), settings.max_run, form == NDJSON
+        self._file = folder(settings) / f"{uuid.uuid4().hex}.landed"
+        self._part = self._file.with_name(f".tmp-{self._file.name}")  # a backup takes no half of one
+        self._out, self._most, self._lined = self._part.open("wb"), settings.max_run, form == NDJSON
         self._digest, self._size, self._blank = hashlib.sha256(), 0, True
         self.lines, self.offsets = 0, [0]
 
@@ -86,18 +89,21 @@ class Landing:
         self._out.flush()
         os.fsync(self._out.fileno())
         self._out.close()
-        asked = self.lines if self._lined else _rows_of(self.file, self._most)
+        asked = self.lines if self._lined else _rows_of(self._part, self._most)
         if not asked:
             raise Problem(422, "no-items", "the body holds no request")
         if self.offsets[-1] < self._size:
             self.offsets.append(self._size)
-        told = {"file": self.file.name, "sha256": self._digest.hexdigest(), "asked": asked}
+        self._part.rename(self._file)
+        fsync(self._file.parent)
+        told = {"file": self._file.name, "sha256": self._digest.hexdigest(), "asked": asked}
         return told | ({"offsets": self.offsets} if self._lined else {})
 
     def drop(self) -> None:
         """Forget it."""
         self._out.close()
-        self.file.unlink(missing_ok=True)
+        for file in (self._part, self._file):
+            file.unlink(missing_ok=True)
 
 
 def too_many(found: int, most: int) -> Problem:
@@ -121,6 +127,14 @@ def _rows_of(file: Path, most: int) -> int:
     if rows > most:
         raise too_many(rows, most)
     return rows
+
+
+def sources(settings: Settings) -> Iterator[Path]:
+    """All files that runs are made from and that are whole: what landed, and what was made readable of it."""
+    place = folder(settings)
+    yield from sorted([*place.glob("[!.]*.landed"), *place.glob("*/requests.parquet")])
+    for names in sorted(place.glob("*/names.json")):  # written once the sales beside it are whole
+        yield from (names, names.with_name("sales.parquet"))
 
 
 def place_of(work: Work) -> Path:
