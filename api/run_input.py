@@ -27,6 +27,7 @@ from api.batch.tables import SALES
 from api.bulk import Item, item_of
 from api.database import job, reading
 from api.errors import Problem, known_problem
+from api.jobs import Job
 from api.making import body_of
 from api.models import ForecastRequest
 from api.security import Caller
@@ -150,7 +151,7 @@ def prepare(work: Work) -> int:
         _regroup(folder(work.settings) / request["file"], place / "requests.parquet")
     if request["from"] == "sql":
         _ask(work, request["sql"], place)
-    return asked_of(work.settings, work.job.job, request)
+    return asked_of(work.settings, work.job)
 
 
 def _regroup(landed: Path, out: Path) -> None:
@@ -184,11 +185,14 @@ def _ask(work: Work, name: str, place: Path) -> None:
     part.replace(place / "names.json")
 
 
-def asked_of(settings: Settings, run: str, request: dict[str, Any]) -> int:
+def asked_of(settings: Settings, run: Job) -> int:
     """How many forecasts a run asks for; 0 while a database has not answered yet."""
+    request = orjson.loads(run.request)
     if "asked" in request:
         return int(request["asked"])
-    names = folder(settings) / run / "names.json"
+    if run.result is not None:
+        return int(orjson.loads(run.result)["asked"])  # also where its files were lost
+    names = folder(settings) / run.job / "names.json"
     return len(orjson.loads(names.read_bytes())) if names.is_file() else 0
 
 

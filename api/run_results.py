@@ -1,4 +1,7 @@
-"""The results of a run on their way out, a chunk at a time: NDJSON, Parquet and CSV."""
+"""The results of a run on their way out, a chunk at a time: NDJSON, Parquet and CSV.
+
+What is known only once a file is read (the columns, whether all is there) is looked at before the first byte goes out.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,11 @@ import sqlalchemy as sa
 from api.bulk import told
 from api.database import reading
 from api.jobs import Job
-from api.run_chunk import part_of, run_failure
-from api.run_input import asked_of, folder
+from api.run_chunk import run_failure
+from api.run_input import asked_of
+from api.run_parts import Parts
 from api.run_table import schema_of
-from api.runs import answers_of, chunks_of
+from api.runs import answers_of
 from api.security import Caller
 from api.settings import Settings
 from api.tables import CSV, NDJSON, PARQUET
@@ -28,15 +32,19 @@ FORMS = (NDJSON, PARQUET, CSV)
 
 
 def results(form: str, database: sa.Engine, job: Job, settings: Settings, caller: Caller) -> Iterator[bytes]:
-    """Everything that a run came to, in the order asked for; nothing of categories that the caller may not see."""
+    """Everything that a run came to, in the order asked for; nothing of categories that the caller may not see.
+
+    Raises the problem 410 where rows were lost for good.
+    """
     if form == NDJSON:
         return lines(database, job, settings, caller)
-    return _rows_in(form, settings, job, caller)
+    parts = Parts(database, settings, job)
+    return _rows_in(form, parts, schema_of(parts.levels()), caller)
 
 
 def lines(database: sa.Engine, job: Job, settings: Settings, caller: Caller) -> Iterator[bytes]:
     """One object a forecast: `number`, `status`, and `forecast` or `problem`."""
-    asked = asked_of(settings, job.job, orjson.loads(job.request))
+    asked = asked_of(settings, job)
     for number, answer in answers_of(database, job, asked):
         if answer is None:
             yield from _problem(database, job, number, caller)
@@ -53,18 +61,23 @@ def _problem(database: sa.Engine, job: Job, number: int, caller: Caller) -> Iter
         yield told(number, row["problem"], good=False) + b"\n"
 
 
-def _rows_in(form: str, settings: Settings, job: Job, caller: Caller) -> Iterator[bytes]:
+def _rows_in(form: str, parts: Parts, whole: pa.Schema, caller: Caller) -> Iterator[bytes]:
     """One row a forecast and period, one a problem; a column that no request of a chunk asked for is empty there."""
-    schema = _schema(settings, job, form)
+    schema = whole if form == PARQUET else _flat(whole)
     out = _Pipe()
     options: dict[str, Any] = {"compression": "zstd"} if form == PARQUET else {}
     make = pq.ParquetWriter if form == PARQUET else pc.CSVWriter
     with make(out, schema, **options) as writer:
-        for table in _parts(settings, job):
+        for table in parts.tables():
             seen = table if caller.categories is None else table.filter(_visible(table, caller))
             writer.write_table(pa.table([_column(seen, field) for field in schema], schema=schema))
             yield out.take()
     yield out.take()
+
+
+def _flat(schema: pa.Schema) -> pa.Schema:
+    """CSV has no place for what is not."""
+    return pa.schema([field for field in schema if not pa.types.is_map(field.type)])
 
 
 def _visible(table: pa.Table, caller: Caller) -> pa.Array:
@@ -73,28 +86,6 @@ def _visible(table: pa.Table, caller: Caller) -> pa.Array:
 
 def _column(table: pa.Table, field: pa.Field) -> Any:
     return table[field.name] if field.name in table.column_names else pa.nulls(len(table), field.type)
-
-
-def _schema(settings: Settings, job: Job, form: str) -> pa.Schema:
-    """The columns of all chunks; CSV has no place for what is not flat."""
-    whole = schema_of(levels_of(settings, job))
-    return whole if form == PARQUET else pa.schema([field for field in whole if not pa.types.is_map(field.type)])
-
-
-def levels_of(settings: Settings, job: Job) -> list[float]:
-    """The levels that the forecasts of a run have."""
-    names = {name for file in _files(settings, job) for name in pq.read_schema(file).names if name.startswith("lo-")}
-    return sorted(float(name[3:]) for name in names)
-
-
-def _files(settings: Settings, job: Job) -> list[Any]:
-    asked = asked_of(settings, job.job, orjson.loads(job.request))
-    files = [part_of(folder(settings) / job.job, chunk) for chunk in range(chunks_of(asked))]
-    return [file for file in files if file.is_file()]
-
-
-def _parts(settings: Settings, job: Job) -> Iterator[pa.Table]:
-    return (pq.read_table(file) for file in _files(settings, job))
 
 
 class _Pipe(io.RawIOBase):
@@ -122,11 +113,14 @@ class _Pipe(io.RawIOBase):
 
 
 def csv_lines(database: sa.Engine, job: Job, settings: Settings, caller: Caller) -> Iterator[str]:
-    """The rows in the columns of the ERP faces, a forecast at a time."""
-    levels = [f"{level:g}" for level in levels_of(settings, job)]
+    """The rows in the columns of the ERP faces, a forecast at a time. Raises the problem 410, as `results`."""
+    levels = [f"{level:g}" for level in Parts(database, settings, job).levels()]
+    return _erp_lines(database, job, asked_of(settings, job), caller, levels)
+
+
+def _erp_lines(database: sa.Engine, job: Job, asked: int, caller: Caller, levels: list[str]) -> Iterator[str]:
     ends = [f"{end}{level}" for level in levels for end in ("Lower", "Upper")]
     yield _csv([["Time", "Value", "Median", *ends, "Category", "Unit", "Receipt", "Kind"]])
-    asked = asked_of(settings, job.job, orjson.loads(job.request))
     for _, found in answers_of(database, job, asked):
         answer = None if found is None else orjson.loads(found)
         if answer is not None and caller.may_see(answer["category"]):

@@ -115,7 +115,7 @@ class ForecastRun:
 
     def part(self, work: Work, number: int) -> None:
         """Do some chunks, but for those that an interrupted try has done."""
-        asked = asked_of(work.settings, work.job.job, orjson.loads(work.job.request))
+        asked = asked_of(work.settings, work.job)
         mine = chunks_of_part(number, work.job.total, asked)
         chunks = [chunk for chunk in mine if not part_of(place_of(work), chunk).is_file()]
         if asked <= HERE:
@@ -160,7 +160,7 @@ def counts(database: sa.Engine, job: Job, settings: Settings) -> RunCounts:
             connection.execute(sa.select(sa.func.count()).select_from(table).where(table.c.run == job.job)).scalar_one()
             for table in (issued, run_failure)
         )
-    return RunCounts(asked=asked_of(settings, job.job, orjson.loads(job.request)), made=made_, failed=failed)
+    return RunCounts(asked=asked_of(settings, job), made=made_, failed=failed)
 
 
 def state_of(database: sa.Engine, job: Job, settings: Settings, base: str) -> RunState:
@@ -205,10 +205,17 @@ def answers_of(database: sa.Engine, job: Job, asked: int) -> Iterator[tuple[int,
 
     Read a chunk at a time: whoever reads slowly holds no connection.
     """
-    for first in range(0, asked, CHUNK):
-        receipts = {receipt_of_job(job, number): number for number in range(first, min(first + CHUNK, asked))}
-        query = sa.select(issued.c.receipt, issued.c.answer).where(issued.c.receipt.in_(receipts))
-        with reading(database) as connection:
-            found = {row.receipt: row.answer for row in connection.execute(query)}
-        for receipt, number in receipts.items():
-            yield number, zlib.decompress(found[receipt]) if receipt in found else None
+    for chunk in range(chunks_of(asked)):
+        yield from answers_in(database, job, asked, chunk)
+
+
+def answers_in(database: sa.Engine, job: Job, asked: int, chunk: int) -> list[tuple[int, bytes | None]]:
+    """Those of one chunk."""
+    first = chunk * CHUNK
+    receipts = {receipt_of_job(job, number): number for number in range(first, min(first + CHUNK, asked))}
+    query = sa.select(issued.c.receipt, issued.c.answer).where(issued.c.receipt.in_(receipts))
+    with reading(database) as connection:
+        found = {row.receipt: row.answer for row in connection.execute(query)}
+    return [
+        (number, zlib.decompress(found[receipt]) if receipt in found else None) for receipt, number in receipts.items()
+    ]

@@ -89,7 +89,7 @@ def write(table: pa.Table, file: Path) -> None:
     """Write a file whole or not at all; two who write the same do not disturb one another."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.name}.{os.getpid()}")
-    pq.write_table(table, part, compression="zstd")
+    pq.write_table(table, part, compression="zstd", write_page_checksum=True)
     with part.open("rb") as written:
         os.fsync(written.fileno())
     part.replace(file)

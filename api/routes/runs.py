@@ -136,6 +136,7 @@ def get_run(run: str, request: Request, settings: AppSettings, jobs: AppJobs, ca
     responses={
         200: {"content": {form: {} for form in RESULT_FORMS}},
         409: {},
+        410: {},
         406: {},
         **REFUSED,
     },
@@ -156,7 +157,7 @@ def get_run_results(run: str, request: Request, settings: AppSettings, jobs: App
 @router.get(
     "/{run}/csv",
     summary="The forecasts of a run as CSV",
-    responses={200: {"content": {"text/csv": {}}}, 409: {}, **REFUSED},
+    responses={200: {"content": {"text/csv": {}}}, 409: {}, 410: {}, **REFUSED},
     response_class=Response,
 )
 def get_run_csv(run: str, settings: AppSettings, jobs: AppJobs, caller: Reader) -> Response:

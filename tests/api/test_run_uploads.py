@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
+from api.database import engine_of, issued, writing
 from api.run_input import folder
 from api.security import Caller
 from api.settings import Settings
@@ -134,6 +136,52 @@ def test_each_form_of_the_results_has_the_same_rows(client: TestClient) -> None:
     assert client.get(f"{address}/csv").text.count("\n") == len(flat) + 1
 
 
+def lose(part: Path) -> None:
+    part.unlink()
+
+
+def tear(part: Path) -> None:
+    part.write_bytes(part.read_bytes()[:-100])
+
+
+def scramble(part: Path) -> None:
+    """Where the values are, so that the footer can still be read."""
+    data = bytearray(part.read_bytes())
+    for i in range(40, 400, 7):
+        data[i] ^= 0xFF
+    part.write_bytes(data)
+
+
+@done
+@pytest.mark.parametrize("harm", [lose, tear, scramble])
+def test_rows_whose_file_is_lost_or_torn_come_from_the_ledger(
+    client: TestClient, tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    address = start(client, lines_of([asked(0, levels=[50]), b"{", asked(2, levels=[90])]))
+    outcome(client, address)
+    wanted = [(f"{address}/results", {"Accept": PARQUET}), (f"{address}/results", {"Accept": "text/csv"})]
+    wanted.append((f"{address}/csv", {}))
+    before = [client.get(path, headers=headers).content for path, headers in wanted]
+    [part] = folder(Settings(home=tmp_path)).glob("*/part-*.parquet")
+    harm(part)
+    assert [client.get(path, headers=headers).content for path, headers in wanted] == before
+
+
+@done
+@pytest.mark.parametrize("form", [PARQUET, "text/csv"])
+def test_rows_that_are_lost_for_good_are_told_as_such(client: TestClient, tmp_path: Path, form: str) -> None:
+    address = start(client, lines_of([asked(0), asked(1)]))
+    outcome(client, address)
+    with writing(engine_of(Settings(home=tmp_path))) as connection:
+        connection.execute(issued.delete())
+    kept = client.get(f"{address}/results", headers={"Accept": form})
+    assert kept.status_code == 200
+    [part] = folder(Settings(home=tmp_path)).glob("*/part-*.parquet")
+    lose(part)
+    answer = client.get(f"{address}/results", headers={"Accept": form})
+    assert (answer.status_code, answer.json()["type"].rsplit(":", 1)[1]) == (410, "results-gone")
+
+
 @pytest.mark.parametrize(
     ("body", "form", "status", "code"),
     [
@@ -207,6 +255,8 @@ def test_a_database_is_asked_by_the_query_of_the_home(client: TestClient, tmp_pa
     history = {"start": str(frame["ds"][0].date()), "frequency": "W-SUN", "values": values}
     alone = client.post("/v1/forecasts", json={"category": "S0001", "history": history, "horizon": 2}).json()
     assert bare(found[1]["forecast"]) == bare(alone)
+    shutil.rmtree(folder(Settings(home=tmp_path)) / made["id"])
+    assert results(client, answer.headers["location"]) == found
 
 
 def test_a_database_that_nobody_described_is_refused(client: TestClient) -> None:
