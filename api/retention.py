@@ -18,6 +18,7 @@ from api.odata.model import ACCURACY, CONTRIBUTIONS, FORECASTS, KEY, RUNS, SIGNA
 from api.odata.tables import FORECAST_ROW, TABLES
 from api.run_chunk import run_failure
 from api.run_input import folder
+from api.run_input import tidy as tidy_runs
 from api.settings import Settings
 from api.webhooks import delivery
 
@@ -63,6 +64,7 @@ def tidy(settings: Settings, stop: threading.Event | None = None) -> Tidied:
     A job is removed once it is over, a forecast once its rows lie in the tables that OData reads: these go with it.
     """
     stop, moment = stop or threading.Event(), now()
+    tidy_runs(settings, engine_of(settings))
     jobs_before = moment - dt.timedelta(days=settings.keep_jobs_days)
     forecasts = 0
     if settings.keep_receipts_days:

@@ -277,9 +277,14 @@ def forget(work: Work) -> None:
 
 def tidy(settings: Settings, engine: sa.Engine) -> None:
     """Drop landed files that no job will read: of requests that broke off, of runs cancelled before they began."""
-    alive = sa.select(job.c.request).where(job.c.kind == "run", job.c.state.in_(("pending", "running", "dead")))
+    runs = sa.select(job.c.request).where(job.c.kind == "run")
+    alive = runs.where(job.c.state.in_(("pending", "running", "dead")))
+    never = runs.where(job.c.state == "cancelled", job.c.started.is_(None))
     with reading(engine) as connection:
-        wanted = {orjson.loads(request).get("file") for request in connection.scalars(alive)}
+        wanted, dropped = (
+            {orjson.loads(request).get("file") for request in connection.scalars(query)} for query in (alive, never)
+        )
     for file in folder(settings).glob("*.landed"):
-        if file.name not in wanted and time.time() - file.stat().st_mtime > ABANDONED_SECONDS:
+        old = time.time() - file.stat().st_mtime > ABANDONED_SECONDS
+        if file.name in dropped or (old and file.name not in wanted):
             file.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
+from api import retention
 from api.database import engine_of, issued, writing
 from api.run_input import folder
 from api.security import Caller
@@ -271,6 +272,15 @@ def test_the_same_key_again_is_the_same_run(client: TestClient, tmp_path: Path) 
     first, again = (start(client, lines_of([asked(0)]), **key) for _ in range(2))
     assert first == again
     assert len(list(folder(Settings(home=tmp_path)).glob("*.landed"))) == 1
+
+
+def test_requests_of_a_run_that_was_cancelled_before_it_began_go(client: TestClient, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    first, second = (start(client, lines_of([asked(0)])) for _ in range(2))
+    assert client.delete(f"/v1/jobs/{first.rsplit('/', 1)[1]}").status_code == 204
+    retention.tidy(settings)
+    job = client.app.state.jobs.status(second.rsplit("/", 1)[1])  # type: ignore[attr-defined]
+    assert [file.name for file in folder(settings).glob("*.landed")] == [json.loads(job.request)["file"]]
 
 
 def test_a_hundred_thousand_requests_are_accepted_at_once(client: TestClient, tmp_path: Path) -> None:
