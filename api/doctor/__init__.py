@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from api.doctor import files, operations, store
+from api.doctor import files, operations, runs, store
 from api.doctor.patient import Finding, Patient
 from api.settings import Settings
 from signals.home import Home
@@ -29,6 +29,7 @@ TOGETHER: tuple[Callable[[Patient], None], ...] = (
     store.publish,
     store.read_again,
     operations.check_jobs,
+    runs.check_runs,
     operations.check_keys,
     operations.check_sources,
 )

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from api import webhooks
-from api.database import FILE, api_key, engine_of, issued, job, now, reading
+from api.database import FILE, ROWS_FILE, api_key, engine_of, issued, job, now, reading
 from api.doctor.files import sqlite_fault
 from api.doctor.patient import Patient
 from api.jobs import Jobs
@@ -39,7 +39,7 @@ def check_database(patient: Patient) -> None:
         _check_server(patient)
         return
     if not path.exists():
-        patient.fine("operations", "no forecast was issued yet")
+        _tell_missing(patient, path)
         return
     fault = sqlite_fault(path)
     if fault is None:
@@ -65,6 +65,17 @@ def check_database(patient: Patient) -> None:
     patient.mended("operations", told + missing, "a backup may have the rest" if lost else "")
 
 
+def _tell_missing(patient: Patient, path: Path) -> None:
+    """Before the first forecast there is none; what lies beside it is made only where it is."""
+    state = path.parent
+    beside = [patient.home.path / ROWS_FILE, *sorted(state.glob("runs/*")), *sorted(state.glob("uploads/*"))]
+    left = [str(one.relative_to(patient.home.path)) for one in beside if one.exists()]
+    if left:
+        patient.problem("operations", f"{path} is missing, though {some(left)} came of it", BACKUP)
+    else:
+        patient.fine("operations", "no forecast was issued yet")
+
+
 def _check_answers(patient: Patient) -> None:
     """Whether each issued forecast can be given again."""
     with reading(engine_of(patient.settings)) as connection:
@@ -73,7 +84,7 @@ def _check_answers(patient: Patient) -> None:
         )
         damaged = [receipt for receipt, answer in rows if not _is_sound(answer)]
     if damaged:
-        told = f"{len(damaged)} issued forecasts are not what was written: {_some(damaged)}"
+        told = f"{len(damaged)} issued forecasts are not what was written: {some(damaged)}"
         patient.problem("operations", told, BACKUP)
 
 
@@ -161,7 +172,7 @@ def _is_sound(answer: object) -> bool:
         return False
 
 
-def _is_readable(patient: Patient) -> bool:
+def is_readable(patient: Patient) -> bool:
     """Whether the operational database may be asked; that it cannot be was told already."""
     if patient.settings.database_url:
         return not patient.ill
@@ -171,14 +182,14 @@ def _is_readable(patient: Patient) -> bool:
 
 def check_jobs(patient: Patient) -> None:
     """Jobs that wait for a worker that does not come, and those that no worker knows of."""
-    if not _is_readable(patient):
+    if not is_readable(patient):
         return
     rows = _alive(patient)
     lost = _check_stranded(patient, Jobs(patient.settings), [row.job for row in rows]) if rows else 0
     own = [row for row in rows if row.kind != webhooks.KIND]  # deliveries wait for hours between two tries
     old = [row.job for row in own if row.started is None and row.accepted < now() - PATIENCE]
     if old:
-        told = f"{len(old)} jobs have waited for more than an hour: {_some(old)}"
+        told = f"{len(old)} jobs have waited for more than an hour: {some(old)}"
         patient.problem("jobs", told, "is `groundswell serve`, which does them, running?")
     if not lost and not old:
         patient.fine("jobs", f"{len(rows)} are under way")
@@ -187,7 +198,7 @@ def check_jobs(patient: Patient) -> None:
 def _check_stranded(patient: Patient, jobs: Jobs, numbers: list[str]) -> int:
     stranded = set(jobs.stranded(numbers))
     lost = [row for row in _alive(patient) if row.job in stranded]  # asked again: it may just have ended
-    told = f"{len(lost)} jobs: {_some([row.job for row in lost])}"
+    told = f"{len(lost)} jobs: {some([row.job for row in lost])}"
     if lost and patient.mend:
         with jobs.writing() as connection:
             for row in lost:
@@ -206,13 +217,14 @@ def _alive(patient: Patient) -> Sequence[Any]:
         return connection.execute(alive).all()
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """The first few of them."""
     return ", ".join(names[:TOLD]) + (" …" if len(names) > TOLD else "")
 
 
 def check_keys(patient: Patient) -> None:
     """Whether callers will soon be turned away."""
-    if not _is_readable(patient):
+    if not is_readable(patient):
         return
     moment = now()
     live = [key for key in all_keys(patient.settings) if key.state(moment) == "live"]
