@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache, partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from api.gaps import gap_of
+from api.likeness import NOTHING_SAID, Said, has_kin, kin_of, phases_of
 from api.moments import CLOCKS_DIFFER, parse
-from forecast import Backtest, Forecast, ForecastError, OptionError, backtest, forecast
+from forecast import (
+    Backtest,
+    Forecast,
+    ForecastError,
+    HistoryError,
+    OptionError,
+    Phases,
+    backtest,
+    forecast,
+    forecast_like,
+)
+from forecast.like import is_short, known_periods
 from signals.store import CategoryRecord, Snapshot
 
 AsOf = str | dt.date | dt.datetime | None  # pd.Timestamp is a datetime; without an offset it is UTC
+BORROWING = ("fast", "detailed", "auto")  # engines in whose place a short history borrows; others were meant
 MAX_NOWCAST_DAYS = 92  # one quarter: the longest period that can be missing while sales still arrive on time
 
 
@@ -39,6 +53,9 @@ class Inputs:
     horizon: int  # with the periods between the last known sale and the origin
     as_of: dt.datetime | None  # UTC, naive; None: all that is known
     warnings: tuple[str, ...]
+    phases: Phases = dataclasses.field(default_factory=Phases)  # where there are any, the history is at full level
+    like: Mapping[str, Inputs] = dataclasses.field(default_factory=dict)  # those that a short history borrows from
+    because: str = ""  # it is like these
 
 
 def forecast_category(
@@ -52,8 +69,11 @@ def forecast_category(
     levels: Sequence[int] = (80, 95),
     from_origin: bool = False,
     max_nowcast_days: int = MAX_NOWCAST_DAYS,
+    said: Said = NOTHING_SAID,
 ) -> Forecast:
     """Forecast one category of the store from its sales and its candidate signals.
+
+    One with a short history, or none, borrows from those that it is like; `said` may name them (see `read_related`).
 
     `horizon` counts from the last complete known period; with `from_origin` it counts from the moment of
     forecasting (`as_of`, else now), and the periods that were over by then come before it as nowcasts. A gap of
@@ -63,10 +83,11 @@ def forecast_category(
         UnknownCategory: the store has no such category.
         ForecastError: an argument or the history does not allow a forecast.
     """
-    inputs = read_inputs(
+    inputs = read_related(
         snapshot,
         category,
         horizon,
+        said,
         as_of=as_of,
         data_version=data_version,
         from_origin=from_origin,
@@ -114,21 +135,109 @@ def as_answer(result: Forecast, data_version: int | None) -> dict[str, Any]:
 
 
 def run(inputs: Inputs, *, engine: str = "fast", levels: Sequence[int] = (80, 95)) -> Forecast:
-    """Forecast from what was read."""
+    """Forecast from what was read; a short history by those that it is like, where the engine is left to us."""
     record = inputs.record
-    result = forecast(
+    options: dict[str, Any] = {
+        "levels": tuple(levels),
+        "frequency": record.frequency,
+        "as_of": None if inputs.as_of is None else pd.Timestamp(inputs.as_of),
+        "calendar": record.calendar,
+        "category": record.category,
+        "unit": record.unit,
+    }
+    result, warnings = None, list(inputs.warnings)
+    if inputs.like and engine in BORROWING:
+        try:
+            result = _borrowed(inputs, options)
+        except HistoryError as error:
+            if error.field != "like" or inputs.history.empty:
+                raise
+            warnings.append(error.value)  # why not from any of them: it is left to its own history
+    elif inputs.history.empty:
+        raise OptionError("engine", engine, f"one of {', '.join(BORROWING)} for a category without sales")
+    if result is None:
+        result = forecast(inputs.history, inputs.horizon, signals=inputs.signals, engine=engine, **options)
+    if inputs.phases:
+        result = inputs.phases.applied(result)
+    return dataclasses.replace(result, warnings=[*warnings, *result.warnings])
+
+
+def _borrowed(inputs: Inputs, options: dict[str, Any]) -> Forecast:
+    result = forecast_like(
         inputs.history,
         inputs.horizon,
-        signals=inputs.signals,
-        engine=engine,
-        levels=tuple(levels),
-        frequency=record.frequency,
-        as_of=None if inputs.as_of is None else pd.Timestamp(inputs.as_of),
-        calendar=record.calendar,
-        category=record.category,
-        unit=record.unit,
+        {name: one.history for name, one in inputs.like.items()},
+        signals={name: one.signals for name, one in inputs.like.items()},
+        **options,
     )
-    return dataclasses.replace(result, warnings=[*inputs.warnings, *result.warnings])
+    reason = f"{inputs.because}; {result.engine.reason}"
+    return dataclasses.replace(result, engine=dataclasses.replace(result.engine, reason=reason))
+
+
+def read_related(
+    snapshot: Snapshot,
+    category: str,
+    horizon: int,
+    said: Said = NOTHING_SAID,
+    *,
+    as_of: AsOf = None,
+    data_version: int | None = None,
+    from_origin: bool = False,
+    max_nowcast_days: int = MAX_NOWCAST_DAYS,
+) -> Inputs:
+    """As `read_inputs`, at full level where the category begins or ends, and with those that a short history is like.
+
+    Without any sale the horizon counts from the newest period that is known of these.
+    """
+    version = snapshot.data_version if data_version is None else data_version
+    record = snapshot.category(category, version)
+    read = partial(
+        read_inputs,
+        snapshot,
+        horizon=horizon,
+        as_of=as_of,
+        data_version=version,
+        from_origin=from_origin,
+        max_nowcast_days=max_nowcast_days,
+    )
+    phases = phases_of(record, said)
+    try:
+        own = read(category)
+    except NothingKnownError:
+        kin = kin_of(snapshot, record, said, version)
+        like, notes = _known(read, kin.names)
+        if not like:
+            raise
+        own = dataclasses.replace(_unsold(like), record=record, like=like, because=kin.because, warnings=notes)
+    if phases:
+        own = dataclasses.replace(own, phases=phases, history=phases.at_full_level(own.history, record.frequency))
+    if own.like or not has_kin(record, said):
+        return own
+    moment = None if own.as_of is None else pd.Timestamp(own.as_of)
+    known = known_periods(own.history, record.frequency, moment)
+    if not is_short(known, record.frequency):
+        return own
+    kin = kin_of(snapshot, record, said, version)
+    like, notes = _known(read, kin.names)
+    if like and not known:
+        newest = _unsold(like)
+        own = dataclasses.replace(own, horizon=newest.horizon, as_of=newest.as_of)
+    return dataclasses.replace(own, like=like, because=kin.because, warnings=(*own.warnings, *notes))
+
+
+def _known(read: Callable[[str], Inputs], names: Sequence[str]) -> tuple[dict[str, Inputs], tuple[str, ...]]:
+    """What is known of those that a category is like, and of whom nothing is."""
+    found = {}
+    for name in names:
+        with suppress(NothingKnownError):
+            found[name] = read(name)
+    return found, tuple(f"nothing is borrowed from {name}: it has no sales" for name in names if name not in found)
+
+
+def _unsold(like: Mapping[str, Inputs]) -> Inputs:
+    """The newest of those that a category is like, without its sales: from there on the category is forecast."""
+    newest = min(like.values(), key=lambda one: one.horizon)
+    return dataclasses.replace(newest, history=newest.history.iloc[:0], signals=None, warnings=())
 
 
 def read_inputs(
@@ -149,7 +258,7 @@ def read_inputs(
     if sales.empty:
         raise NothingKnownError(category, moment, _first_known(snapshot, category, version))
     observations = _observations(snapshot, category, moment, version)
-    gap = _gap(sales, record, moment)
+    gap = gap_of(sales, record, moment)
     stale = gap.days > max_nowcast_days
     return Inputs(
         record=record,
@@ -227,43 +336,6 @@ def _labelled(sales: pd.DataFrame, frequency: str) -> pd.DataFrame:
     weekly = frequency.startswith("W-")
     ds = sales["end"] - pd.Timedelta(days=1) if weekly else sales["start"]
     return pd.DataFrame({"ds": ds, "y": sales["quantity"], "known_at": sales["known_at"]})
-
-
-@dataclasses.dataclass(frozen=True)
-class _Gap:
-    """The whole periods that were over by the origin, but whose sales were not known."""
-
-    start: pd.Timestamp
-    end: pd.Timestamp
-    periods: int
-
-    @property
-    def days(self) -> int:
-        return (self.end - self.start).days
-
-    def warning(self, max_days: int) -> str:
-        return (
-            f"sales end before {self.start:%Y-%m-%d}, {self.days} days before the moment of forecasting; up to "
-            f"{max_days} days are filled, so the horizon counts from the last known period: import newer sales, "
-            "or give an earlier as_of"
-        )
-
-
-def _gap(sales: pd.DataFrame, record: CategoryRecord, origin: dt.datetime) -> _Gap:
-    local = origin.replace(tzinfo=dt.UTC).astimezone(ZoneInfo(record.timezone or "UTC"))
-    today = pd.Timestamp(local.date())
-    last = _last_known_end(sales, today)
-    if last is None:
-        return _Gap(today, today, 0)
-    edges = pd.date_range(last, today, freq="7D" if record.frequency.startswith("W-") else record.frequency)
-    return _Gap(last, edges[-1], len(edges) - 1)
-
-
-def _last_known_end(sales: pd.DataFrame, today: pd.Timestamp) -> pd.Timestamp | None:
-    """The end of the last complete period whose newest version is a value; rows are sorted by start and known_at."""
-    newest = ~sales["start"].duplicated(keep="last")
-    ends = sales["end"][newest & sales["quantity"].notna() & (sales["end"] <= today)]
-    return None if ends.empty else ends.iloc[-1]
 
 
 def moment_of(as_of: AsOf) -> dt.datetime | None:

@@ -9,6 +9,8 @@ from forecast.backtest import Backtest, Quality
 from forecast.changes import Change
 from forecast.core import backtest, forecast, what_if
 from forecast.errors import ForecastError, HistoryError, OptionError, SignalsError
+from forecast.like import forecast_like
+from forecast.phases import Phases, phase_of
 from forecast.reconcile import Hierarchy, reconcile
 from forecast.result import EngineUsed, Forecast, SignalReport
 from forecast.what_if import Outcome, WhatIf
@@ -23,6 +25,7 @@ __all__ = [
     "HistoryError",
     "OptionError",
     "Outcome",
+    "Phases",
     "Quality",
     "SignalReport",
     "SignalValues",
@@ -31,6 +34,8 @@ __all__ = [
     "WhatIf",
     "backtest",
     "forecast",
+    "forecast_like",
+    "phase_of",
     "reconcile",
     "what_if",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +15,15 @@ from forecast import frequency as freq
 from forecast.arrays import SignalValues, Values
 from forecast.backtest import Backtest, Past, errors_of, rolling, scored
 from forecast.changes import Change, paths
+from forecast.configuration import named
 from forecast.engines.base import Engine, Path, Problem
 from forecast.errors import HistoryError, OptionError, SignalsError
 from forecast.intervals import Errors
+from forecast.options import check_horizon, checked_levels, moment_of
+from forecast.phases import BEGINS, ENDS
 from forecast.problem import Sources
 from forecast.regressors import SignalRows, read
-from forecast.result import LARGEST_LEVEL, EngineUsed, Forecast, SignalReport
+from forecast.result import EngineUsed, Forecast, SignalReport
 from forecast.scale import GUARD, SPREAD, Scale, guarded
 from forecast.scenario import PREFIX, Conditional, Effect, widened
 from forecast.season import holidays_signal
@@ -31,9 +32,8 @@ from forecast.transform import FloatArray, choose
 from forecast.what_if import Mean, WhatIf, outcome
 
 VERSION = "3"  # of the method: answers of another version may differ
-MAX_HORIZON = 520
 _TOLD = 0.005  # a smaller weight of a stack's member is as good as none
-RESERVED = ("level", "trend", "season", "calendar", "remainder", "guard", "closed", "ds")
+RESERVED = ("level", "trend", "season", "calendar", "remainder", "guard", "closed", BEGINS, ENDS, "ds")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def forecast(
     `deadline_ms` lets `engine="auto"` choose. Raises ForecastError for bad input.
     """
     started = time.perf_counter()
-    checked = _levels(levels)
+    checked = checked_levels(levels)
     run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, deadline_ms, None, False)
     effects = Conditional(run.problem, run.series).effects(scenario) if scenario else ()
     return _answer(run, checked, effects, calendar, category, unit, started)
@@ -114,7 +114,7 @@ def _answer(
         history_end=run.series.end - np.timedelta64(1, "D"),
         engine=EngineUsed(run.engine.name, _configuration(run, calendar, effects), "champion", _reason(run)),
         ds=run.series.future(horizon).copy(),  # the grid's own are shared
-        kinds=_kinds(run, horizon),
+        kinds=freq.kinds(run.series.future(horizon), run.series.frequency, run.moment),
         mean=np.where(shut, 0.0, mean),
         median=np.where(shut, 0.0, run.scale.units(path)),
         grid=np.where(shut[:, None], 0.0, run.scale.units(path[:, None] + spread)),
@@ -149,7 +149,7 @@ def what_if(
     the like.
     """
     started = time.perf_counter()
-    checked = _levels(levels)
+    checked = checked_levels(levels)
     run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, None, None, False)
     baseline = _answer(run, checked, (), calendar, category, unit, started)
     conditional, mean = Conditional(run.problem, run.series), _mean_of(run)
@@ -190,7 +190,7 @@ def backtest(
     """
     if origins is not None and (isinstance(origins, bool) or not isinstance(origins, int) or origins < 1):
         raise OptionError("origins", origins, "a whole number from 1")
-    checked = _levels(levels)
+    checked = checked_levels(levels)
     run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, None, origins, True)
     return scored(run.past, run.errors, run.problem, run.series, run.scale, checked, run.engine.name)
 
@@ -208,9 +208,9 @@ def _run(
     origins: int | None,
     every_step: bool,
 ) -> _Run:
-    _check_horizon(horizon)
+    check_horizon(horizon)
     chosen, reason = engines.engine(engine, deadline_ms)
-    moment = _moment(as_of)
+    moment = moment_of(as_of)
     past_versions = versions(history, frequency, season_length, moment)
     series = past_versions.read(moment)
     offered = read(signals, moment) + (read(holidays_signal(series, horizon, calendar)) if calendar else [])
@@ -244,34 +244,6 @@ def _reason(run: _Run) -> str:
     return f"{run.reason}; stacked from {told}" if told else run.reason
 
 
-def _check_horizon(horizon: int) -> None:
-    if isinstance(horizon, bool) or not isinstance(horizon, (int, np.integer)) or not 1 <= horizon <= MAX_HORIZON:
-        raise OptionError("horizon", horizon, f"a whole number from 1 to {MAX_HORIZON}")
-
-
-def _levels(levels: Sequence[float]) -> tuple[float, ...]:
-    allowed = f"a list of per cents above 0, up to {LARGEST_LEVEL}, such as (80, 95)"
-    try:
-        checked = tuple(sorted({float(level) for level in levels}))
-    except (TypeError, ValueError) as error:
-        raise OptionError("levels", levels, allowed) from error
-    if not checked or not all(0 < level <= LARGEST_LEVEL for level in checked):
-        raise OptionError("levels", list(levels), allowed)
-    return checked
-
-
-def _moment(as_of: str | pd.Timestamp | None) -> pd.Timestamp | None:
-    if as_of is None:
-        return None
-    try:
-        moment = pd.Timestamp(as_of)
-    except (ValueError, TypeError) as error:
-        raise OptionError("as_of", as_of, "a date or a moment, such as 2026-11-23T09:00:00Z") from error
-    if pd.isna(moment):
-        raise OptionError("as_of", as_of, "a date or a moment, such as 2026-11-23T09:00:00Z")
-    return moment.tz_convert("UTC").tz_localize(None) if moment.tz is not None else moment
-
-
 def _unreserved(signals: list[SignalRows]) -> tuple[SignalRows, ...]:
     """The signals, none of which may be called like a driver or column of the forecast itself, or like another."""
     for signal in signals:
@@ -288,13 +260,6 @@ def _guarded(terms: dict[str, FloatArray], scale: Scale) -> tuple[dict[str, Floa
     held = scale.hold(median)
     clipped = bool((held != median).any())
     return (terms | {"guard": held - median} if clipped else terms), clipped
-
-
-def _kinds(run: _Run, horizon: int) -> tuple[str, ...]:
-    ends = freq.spans(run.series.future(horizon), run.series.frequency)[1]
-    if run.moment is None:
-        return ("forecast",) * horizon
-    return tuple("nowcast" if end <= np.datetime64(run.moment, "us") else "forecast" for end in ends)
 
 
 def _reports(run: _Run, importance: list[explain.Importance]) -> list[SignalReport]:
@@ -393,5 +358,4 @@ def _digest(
     }
     if members:
         resolved["members"] = members
-    digest = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()
-    return f"cfg_{digest[:16]}"
+    return named(resolved)

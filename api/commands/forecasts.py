@@ -25,10 +25,23 @@ LEVELS = click.option(
 )
 
 
+LIKE = click.option(
+    "--like",
+    multiple=True,
+    help="Category that a short history borrows from; repeat it for several.  [default: as the store says, else those "
+    "of the same parent]",
+)
+PHASE_IN = click.option("--phase-in", help="When sales begin: 2026-W49, or 2026-W49..2027-W02 gradually.")
+PHASE_OUT = click.option("--phase-out", help="When sales end, written in the same way.")
+
+
 @click.command("forecast")
 @click.argument("category")
 @common.horizon
 @common.engine
+@LIKE
+@PHASE_IN
+@PHASE_OUT
 @common.as_of
 @LEVELS
 @common.as_json
@@ -39,6 +52,9 @@ def forecast_command(
     category: str,
     horizon: int,
     engine: str,
+    like: tuple[str, ...],
+    phase_in: str | None,
+    phase_out: str | None,
     as_of: dt.datetime | None,
     levels: tuple[int, ...],
     as_json: bool,
@@ -46,13 +62,16 @@ def forecast_command(
 ) -> None:
     """Forecast CATEGORY from its sales and its candidate signals.
 
-    The horizon counts from the last complete period whose sales are known.
+    The horizon counts from the last complete period whose sales are known. A category with less than a year of sales
+    borrows from those that it is like.
     """
+    from api.likeness import Said
     from api.service import as_answer, forecast_category
 
     common.one_format(as_json=as_json, as_csv=as_csv)
     snapshot = common.open_newest(ctx)
-    result = forecast_category(snapshot, category, horizon, as_of=as_of, engine=engine, levels=levels)
+    said = Said(like or None, phase_in, phase_out)
+    result = forecast_category(snapshot, category, horizon, as_of=as_of, engine=engine, levels=levels, said=said)
     if as_csv:
         click.echo(result.to_frame().to_csv(index=False, date_format="%Y-%m-%d"), nl=False)
         return
@@ -70,10 +89,8 @@ def _write_forecast(answer: dict[str, Any]) -> None:
     unit = f", {answer['unit']}" if answer["unit"] else ""
     click.echo(f"{answer['category']}{unit} ({answer['frequency']})")
     moment = f"as of {answer['as_of'][:16].replace('T', ' ')} UTC, " if answer["as_of"] else ""
-    click.echo(
-        f"{history['periods']} periods known, {history['start']} to {history['end']}; {moment}"
-        f"data version {answer['data_version']}\n"
-    )
+    known = f"{history['periods']} periods known, {history['start']} to {history['end']}"
+    click.echo(f"{known if history['periods'] else 'no sales known'}; {moment}data version {answer['data_version']}\n")
     levels = list(rows[0]["intervals"])
     digits = digits_for(row["value"] for row in rows)
     table = [
@@ -88,7 +105,8 @@ def _write_forecast(answer: dict[str, Any]) -> None:
     click.echo(f"\n{quality_sentence(answer['quality'])}")
     if answer["engine"]["name"] != "fast":  # the engine of all other answers
         click.echo(f"Engine: {answer['engine']['name']}, {answer['engine']['reason']}.")
-    _write_signals(answer["signals"])
+    if answer["engine"]["name"] != "like":  # its signals are those of the categories that it borrows from
+        _write_signals(answer["signals"])
     for warning in answer["warnings"]:
         common.note(f"note: {warning}")
 
@@ -199,7 +217,7 @@ def report_command(
     from api.reports.sentences import three_sentences
 
     snapshot = common.open_newest(ctx)
-    names = list(categories) or snapshot.categories()["category"].sort_values().tolist()
+    names = list(categories) or snapshot.names()
     items = report_items(snapshot, names, horizon, engine=engine, as_of=as_of)
     write_report(out, items, title=title, source_note="", data_version=snapshot.data_version)
     for sentence in three_sentences(items):

@@ -67,7 +67,7 @@ def demo_command(ctx: click.Context, out: Path) -> None:
     home = ctx.find_root().obj or DEMO_HOME
     load_demo(home)
     snapshot = open_snapshot(home)
-    names = snapshot.categories()["category"].tolist()
+    names = snapshot.names()
     # The demo stands still: its moment is the one at which its last value became known, however late it is run.
     as_of = snapshot.signals()["last_known_at"].max().to_pydatetime()
     items = report_items(snapshot, names, HORIZON, as_of=as_of)
