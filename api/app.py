@@ -41,6 +41,7 @@ from api.routes import (
     scenarios,
     signals,
     sources,
+    trees,
     uploads,
     webhooks,
 )
@@ -99,7 +100,8 @@ def create_app(settings: Settings, anonymous_hosts: Collection[str] | None = Non
     app.add_middleware(RequestId)
     errors.install(app)
     outages.install(app)
-    nouns = (bulk, forecasts, uploads, categories, signals, sources, jobs, health, runs, webhooks, scenarios, metrics)
+    data = (uploads, categories, signals, sources)
+    nouns = (bulk, forecasts, *data, jobs, health, runs, webhooks, scenarios, trees, metrics)
     faces = (odata, business_central, power_platform)
     for noun in (*nouns, *faces):
         app.include_router(noun.router)

@@ -7,8 +7,10 @@ import dataclasses
 import math
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import orjson
 from anyio.to_thread import run_sync
@@ -28,6 +30,7 @@ from api.security import Caller
 from api.settings import Settings
 from api.turns import Turns
 
+T = TypeVar("T")
 BUSY = "busy"
 NOT_LATER = "it would not be made in time, and Prefer: handling=strict takes no job for an answer"
 
@@ -94,6 +97,14 @@ async def _later(attempt: _Attempt, preference: Preference, turns: Turns) -> Job
     job = await attempt.become_job()
     assert job is not None  # nothing has begun
     return job
+
+
+async def in_turn(request: Request, kind: str, function: Callable[[], T]) -> T:
+    """What a function gives when it has its turn among forecasts; raises the problem 503 where that is too late."""
+    turns: Turns = request.app.state.turns
+    if turns.wait() > request.app.state.settings.max_wait_seconds:
+        raise busy(turns, "it would wait too long for its turn")
+    return await turns.take(kind, function)
 
 
 def busy(turns: Turns, why: str) -> Problem:

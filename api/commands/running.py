@@ -80,6 +80,9 @@ def demo_command(ctx: click.Context, out: Path) -> None:
     click.echo("        groundswell import sales YOUR_FILE.csv")
 
 
+DEMO_TOTAL = "All sales"  # of which the demo's categories are the parts
+
+
 def load_demo(home: Path) -> None:
     """Import the demo retailer's files as a user's own are imported; a second time changes nothing.
 
@@ -95,6 +98,7 @@ def load_demo(home: Path) -> None:
     assert sales.batch.categories is not None
     if others := sorted(known_categories(home).keys() - set(sales.batch.categories["category"])):
         raise common.Failed(f"{home} holds {others[0]!r}, which is not the demo's: choose another --home")
+    sales.batch.categories["parent"] = DEMO_TOTAL
     signals = prepare_signals(demo_file("signals.csv"))
     submit(home, sales.batch)
     result = submit(home, signals.batch)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from api.attempts import busy
+from api.attempts import in_turn
 from api.database import engine_of
 from api.idempotency import claim_of
 from api.routes import AppSettings, Limit, Offset, base_url, newest_snapshot, page_of, statuses
@@ -23,10 +22,8 @@ from api.scenario_models import (
 from api.scenarios import Asked, Scenarios, asked_of, changes_of, compared, evaluate
 from api.security import Caller, needs
 from api.strict import StrictRoute
-from api.turns import Turns
 
 router = APIRouter(prefix="/v1/scenarios", tags=["scenarios"], route_class=StrictRoute)
-T = TypeVar("T")
 
 
 def _scenarios(settings: AppSettings) -> Scenarios:
@@ -38,14 +35,6 @@ Reader = Annotated[Caller, needs("forecast:read")]
 Writer = Annotated[Caller, needs("forecast:write")]
 Category = Annotated[str | None, Query(min_length=1, max_length=200, description="only those of this category")]
 REFUSED = statuses(400, 401, 403, 404, 413, 415, 422, 503)
-
-
-async def _in_turn(request: Request, engine: str, function: Callable[[], T]) -> T:
-    """Forecasts have their turn one after the other; raises the problem 503 where it would not come in time."""
-    turns: Turns = request.app.state.turns
-    if turns.wait() > request.app.state.settings.max_wait_seconds:
-        raise busy(turns, "a scenario would wait too long for its turn")
-    return await turns.take(f"{engine} scenario", function)
 
 
 @router.post("", summary="Keep and answer a scenario", status_code=201, responses=REFUSED | statuses(409))
@@ -69,7 +58,7 @@ async def create_scenario(
         answer = evaluate(newest_snapshot(request), settings, asked_of(body), {body.name: changes})
         return port.add(body, answer, caller, number)
 
-    made = await _in_turn(request, body.engine, make)
+    made = await in_turn(request, f"{body.engine} scenario", make)
     response.headers["Location"] = f"{base_url(request)}/v1/scenarios/{made.id}"
     return made
 
@@ -95,7 +84,7 @@ async def compare_scenarios(
         asked = compared(found, body)
         return evaluate(newest_snapshot(request), settings, asked, {one.name: changes_of(one) for one in found})
 
-    return await _in_turn(request, body.engine, make)
+    return await in_turn(request, f"{body.engine} scenario", make)
 
 
 @router.get("/{scenario}", summary="A scenario", responses=statuses(401, 403, 404))
@@ -117,7 +106,7 @@ async def forecast_scenario(
         port.keep(found.id, answer)
         return answer
 
-    return await _in_turn(request, "kept", make)
+    return await in_turn(request, "kept scenario", make)
 
 
 @router.delete("/{scenario}", summary="Forget a scenario", status_code=204, responses=statuses(401, 403, 404))
