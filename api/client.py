@@ -30,6 +30,7 @@ import orjson
 import stamina
 from pydantic import BaseModel
 
+from api.issued_models import LastForecast
 from api.job_models import JobState
 from api.models import (
     BulkAnswer,
@@ -37,7 +38,6 @@ from api.models import (
     Category,
     CategoryPage,
     ForecastAnswer,
-    LastForecast,
     SignalPage,
     StoredSignal,
     UploadAnswer,

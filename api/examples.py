@@ -74,8 +74,8 @@ LISTED: dict[str, Any] = PENDING | {
 }  # fmt: skip
 ISSUED: dict[str, Any] = {
     "receipt": RECEIPT, "category": "Boots", "issued": "2026-11-23T09:00:01Z", "horizon": 8, "engine": "fast",
-    "levels": [80, 95], "as_of": "2026-11-23T09:00:00Z", "data_version": 12, "face": "rest",
-    "location": f"{HOST}/v1/forecasts/{RECEIPT}",
+    "deadline_ms": None, "members": None, "levels": [80, 95], "as_of": "2026-11-23T09:00:00Z", "data_version": 12,
+    "face": "rest", "location": f"{HOST}/v1/forecasts/{RECEIPT}",
 }  # fmt: skip
 CATEGORY: dict[str, Any] = {
     "category": "Boots", "frequency": "W-SUN", "unit": "pairs", "timezone": "Europe/Berlin", "calendar": None,

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, Stri
 from api.moments import is_date, is_moment
 from forecast import SignalsError
 from forecast.changes import LEVEL_ALLOWED, days_of
-from forecast.engines import names
+from forecast.engines import names, stacked
 
 
 def _days(text: str) -> str:
@@ -60,12 +60,15 @@ def _utc_within(value: dt.datetime) -> dt.datetime:
 FIRST, LAST = dt.date(1800, 1, 1), dt.date(2199, 12, 31)
 EARLIEST, LATEST = (dt.datetime.combine(day, dt.time(), dt.UTC) for day in (FIRST, LAST))
 CENTURIES = {"pattern": "^(18|19|20|21)[0-9]{2}-"}  # these bounds in JSON Schema, which has none for dates
+LONGEST_MS = 3_600_000  # an hour for one forecast
 LARGEST = 1e15  # beyond it, sums and squares lose whole units or overflow
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
 Count = Annotated[int, Strict()]
 Flag = Annotated[bool, Strict()]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 EngineName = Annotated[Name, Field(json_schema_extra={"enum": names()})]  # an unknown one is refused with near matches
+Deadline = Annotated[int, Strict(), Field(ge=1, le=LONGEST_MS)]
+Member = Annotated[Name, Field(json_schema_extra={"enum": list(stacked())})]
 Day = Annotated[dt.date, BeforeValidator(_date), AfterValidator(_day_within), Field(json_schema_extra=CENTURIES)]
 Frequency = Literal["D", "W-MON", "W-TUE", "W-WED", "W-THU", "W-FRI", "W-SAT", "W-SUN", "MS", "QS"]
 Moment = Annotated[

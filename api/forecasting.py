@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 import pandas as pd
 
-from api.errors import invalid_field
+from api.errors import invalid_field, known_problem
 from api.fields import LAST
 from api.ledger import Issued
 from api.likeness import said_phases
@@ -24,6 +24,7 @@ from api.service import as_answer, moment_of, read_related, run
 from api.settings import Settings
 from api.snapshots import Snapshots
 from forecast import Forecast, ForecastError, Phases, SignalValues, arrays, forecast
+from forecast.engines import Wanted
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Forecaster:
         request = body.model_dump(mode="json", exclude_defaults=True) | {
             "as_of": answer["as_of"], "data_version": version, "engine": body.engine, "levels": body.levels,
         }  # fmt: skip
+        if body.deadline_ms is not None and result.engine.members:  # asked again with them, no clock decides
+            request["members"] = list(result.engine.members)
         return Issued(answer["receipt"], body.category, orjson.dumps(answer), orjson.dumps(request), face, key_id, run)
 
     def _result(self, body: ForecastRequest) -> tuple[int | None, Forecast, float]:
@@ -76,7 +79,8 @@ class Forecaster:
             max_nowcast_days=self.settings.max_nowcast_days,
         )
         read = time.perf_counter()
-        return version, run(inputs, engine=body.engine, levels=body.levels), read
+        wanted = Wanted(body.engine, body.deadline_ms, body.members)
+        return version, run(inputs, wanted, levels=body.levels), read
 
 
 def _timing(asked: float, started: float, read: float) -> dict[str, float]:
@@ -98,7 +102,13 @@ def within_sight(body: ForecastRequest, caller: Caller) -> ForecastRequest:
 
 
 def check_limits(body: ForecastRequest, settings: Settings) -> None:
-    """Refuse what is beyond the settings' limits, which the models cannot state; raises Problem."""
+    """Refuse what the models cannot state: what is beyond a setting, or no engine can do; raises Problem."""
+    try:
+        Wanted(body.engine, body.deadline_ms, body.members).check()
+    except ForecastError as error:
+        problem = known_problem(error)
+        assert problem is not None
+        raise problem from error
     series = [("history", body.history), *((f"signals.{i}", signal) for i, signal in enumerate(body.signals))]
     checks = [("horizon", body.horizon, settings.max_horizon, "max_horizon")]
     checks += [("signals", len(body.signals), settings.max_signals, "max_signals")]
@@ -133,6 +143,8 @@ def _inline(body: ForecastRequest, history: Values) -> Forecast:
         body.horizon,
         signals=signals,
         engine=body.engine,
+        deadline_ms=body.deadline_ms,
+        members=body.members,
         levels=tuple(body.levels),
         as_of=None if moment is None else pd.Timestamp(moment),
         category=body.category,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from api import scenario_jobs
 from api.bulk import Bulk
 from api.deliveries import Delivering
 from api.runs import ForecastRun
@@ -13,4 +14,5 @@ HANDLERS: dict[str, Handler] = {
     "upload": Upload(),
     "run": ForecastRun(),
     "webhook": Delivering(),
+    scenario_jobs.KIND: scenario_jobs.Answering(),
 }

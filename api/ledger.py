@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -66,6 +66,12 @@ class Ledger:
         with reading(self._engine) as connection:
             row = connection.execute(sa.select(issued).where(issued.c.receipt == receipt)).mappings().first()
         return None if row is None else as_issued(row)
+
+    def among(self, receipts: Collection[str]) -> dict[str, Issued]:
+        """Those of some receipts that there are."""
+        query = sa.select(issued).where(issued.c.receipt.in_(receipts))
+        with reading(self._engine) as connection:
+            return {row["receipt"]: as_issued(row) for row in connection.execute(query).mappings()}
 
     def last(self, category: str) -> Issued | None:
         """The newest forecast of a category."""

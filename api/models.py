@@ -7,9 +7,21 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
-from api.fields import Count, Day, DayRange, EngineName, Flag, Frequency, Moment, Name, Number
+from api.fields import (
+    Count,
+    Day,
+    DayRange,
+    Deadline,
+    EngineName,
+    Flag,
+    Frequency,
+    Member,
+    Moment,
+    Name,
+    Number,
+)
 from api.likeness import MOST, Said
-from forecast.engines import names
+from forecast.engines import names, stacked
 
 
 class Request(BaseModel):
@@ -48,6 +60,15 @@ class ForecastRequest(Request):
     signals: list[InlineSignal] = Field([], description="candidate signals given inline; only with `history`")
     horizon: Count = Field(ge=1, description="periods to forecast, counted from the moment of forecasting")
     engine: EngineName = Field("fast", description=f"the engine: {', '.join(names())}")
+    deadline_ms: Deadline | None = Field(
+        None, description="milliseconds that `auto` and `detailed` may take, without the wait for their turn"
+    )
+    members: list[Member] | None = Field(
+        None,
+        min_length=1,
+        max_length=len(stacked()),
+        description="those that the same `deadline_ms` left before (`engine.members`): the same answer again",
+    )
     levels: list[Annotated[int, Strict(), Field(ge=1, le=99)]] = Field(
         [80, 95], min_length=1, max_length=10, description="levels of the prediction intervals, in per cent"
     )
@@ -118,6 +139,9 @@ class Engine(Answer):
     model_config = ConfigDict(extra="allow")
 
     name: str
+    members: list[str] | None = Field(
+        None, description="of a stack only: those that were in time", exclude_if=lambda members: members is None
+    )
 
 
 class Period(Answer):
@@ -196,36 +220,6 @@ class ForecastAnswer(Answer):
     quality: Quality
     warnings: list[str]
     timing_ms: Timing
-
-
-class IssuedForecast(Answer):
-    """One forecast that was issued; its receipt resolves to the whole of it."""
-
-    receipt: str
-    category: str | None
-    issued: dt.datetime
-    horizon: int
-    engine: str
-    levels: list[int]
-    as_of: dt.datetime | None
-    data_version: int | None
-    face: str = Field(description="who asked: rest, job or one of the ERP faces")
-    location: str
-
-
-class IssuedPage(Answer):
-    """Issued forecasts, newest first."""
-
-    next: str | None = Field(description="address of the older ones; null where there are none")
-    items: list[IssuedForecast]
-
-
-class LastForecast(Answer):
-    """The newest forecast of a category, as it was issued."""
-
-    issued: dt.datetime
-    age_seconds: float
-    forecast: ForecastAnswer
 
 
 class Category(Answer):

@@ -26,7 +26,13 @@ PREFER = {
     "description": "`respond-async`: 202 with a job at once; `wait=10`: 202 where it takes longer than 10 seconds",
     "example": "respond-async",
 }
-PREFERRED = ("POST /v1/forecasts", "POST /v1/forecasts/bulk")
+PREFERRED = (
+    "POST /v1/forecasts",
+    "POST /v1/forecasts/bulk",
+    "POST /v1/scenarios",
+    "POST /v1/scenarios/compare",
+    "POST /v1/scenarios/{scenario}/forecast",
+)
 
 
 def enrich(schema: dict[str, Any], settings: Settings) -> None:

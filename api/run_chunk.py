@@ -19,7 +19,7 @@ from api.errors import problem_body
 from api.forecasting import Forecaster
 from api.jobs import Jobs
 from api.ledger import Issued, Ledger
-from api.making import MadeFor, made, made_for
+from api.making import MadeFor, made, made_for, receipt_of
 from api.models import ForecastRequest
 from api.outages import outage_of
 from api.run_input import items_of, place_of
@@ -68,17 +68,32 @@ def _made_for(settings: Settings) -> MadeFor:
 def do_chunk(work: Work, chunk: int, *, held: bool = False) -> None:
     """Forecast one chunk and keep it; what cannot be forecast is noted. Done again it leaves the same.
 
-    What is done is kept every second, so that a run tells how far it is. `held`: its rows for OData, which cost a third
-    of its forecasts, are made once the run is over (see `release`).
+    What an interrupted try has kept is not made again. What is done is kept every second, so that a run tells how far
+    it is. `held`: its rows for OData, which cost a third of its forecasts, are made once the run is over (see
+    `release`).
     """
     results: list[Result] = []
-    keeping = _Keeping(work, chunk * CHUNK, held)
-    for i, item in enumerate(items_of(work, chunk), chunk * CHUNK):
-        category, result = (None, item) if isinstance(item, bytes) else (item.category, _made(work, item, i))
-        results.append((i, category, result))
-        keeping.add(i, category, result)
+    items, first = items_of(work, chunk), chunk * CHUNK
+    kept, keeping = _kept(work, first, len(items)), _Keeping(work, first, held)
+    for i, item in enumerate(items, first):
+        if isinstance(item, bytes):
+            results.append((i, None, item))
+        else:
+            results.append((i, item.category, kept[i] if i in kept else _made(work, item, i)))
+        if i not in kept:
+            keeping.add(*results[-1])
     keeping.end()
+    if any(not isinstance(item, bytes) and item.deadline_ms is not None for item in items):
+        # Of another that does this chunk at the same time, and had more or less time, the first forecast counts.
+        kept = _kept(work, first, len(items))
+        results = [(i, category, kept.get(i, result)) for i, category, result in results]
     write(table_of(results), part_of(place_of(work), chunk))  # last: where it is, the chunk is done
+
+
+def _kept(work: Work, first: int, count: int) -> dict[int, Issued]:
+    """Those of some numbers that are in the ledger."""
+    numbers = {receipt_of(work, i): i for i in range(first, first + count)}
+    return {numbers[receipt]: found for receipt, found in work.ledger.among(numbers).items()}
 
 
 class _Keeping:

@@ -37,6 +37,7 @@ from forecast.chunk import CHUNK, histories_of
 
 ABANDONED_SECONDS = 26 * 3600.0  # a clock that jumps by a day drops nothing that is on its way
 FORMS = (JSON, NDJSON, PARQUET)
+_EACH = ("horizon", "engine", "deadline_ms", "levels")  # of a run over what a database answers with
 
 
 def folder(settings: Settings) -> Path:
@@ -232,7 +233,7 @@ def _of_query(work: Work, request: dict[str, Any], chunk: int) -> list[Item]:
     place = place_of(work)
     names = orjson.loads((place / "names.json").read_bytes())[chunk * CHUNK : (chunk + 1) * CHUNK]
     rows = tables.rows_between([place / "sales.parquet"], SALES, names[0], names[-1])
-    each = {name: request["each"][name] for name in ("horizon", "engine", "levels")}
+    each = {name: value for name, value in request["each"].items() if name in _EACH}
     return [_of_sales(name, found, each, work.settings) for name, found in histories_of(rows)]
 
 

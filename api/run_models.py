@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict, field_validator, model_validator
 
-from api.fields import Count, EngineName, Name
+from api.fields import Count, Deadline, EngineName, Name
 from api.models import Answer, Request
 
 MOST_FAILURES = 1_000  # that the state of a run lists; its results have all
@@ -23,6 +23,7 @@ class RunRequest(Request):
     )
     horizon: Count = Field(ge=1, description="periods to forecast, counted from the moment the run was accepted")
     engine: EngineName = Field("fast", description="the engine, as for one forecast")
+    deadline_ms: Deadline | None = Field(None, description="milliseconds that `auto` and `detailed` may take for each")
     levels: list[Annotated[int, Strict(), Field(ge=1, le=99)]] = Field(
         [80, 95], min_length=1, max_length=10, description="levels of the prediction intervals, in per cent"
     )

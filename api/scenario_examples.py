@@ -98,12 +98,22 @@ _HEAD: dict[str, Any] = {
 }
 _PAGE = {"total": 1, "limit": 100, "offset": 0, "next": None}
 
+_JOB = "0b6d0d0c-7f0e-5a52-9d51-4d0f5c1e6a11"
+_LATER: dict[str, Any] = {
+    "job": _JOB,
+    "kind": "scenario",
+    "state": "pending",
+    "total": 1,
+    "done": 0,
+    "location": f"https://forecast.example.com/v1/jobs/{_JOB}",
+}
+
 ANSWERS: dict[str, dict[str, Any]] = {
-    "POST /v1/scenarios": {"201": _HEAD | {"answer": _EVALUATION}},
+    "POST /v1/scenarios": {"201": _HEAD | {"answer": _EVALUATION}, "202": _LATER},
     "GET /v1/scenarios": {"200": _PAGE | {"items": [_HEAD]}},
     "GET /v1/scenarios/{scenario}": {"200": _HEAD | {"answer": _EVALUATION}},
-    "POST /v1/scenarios/{scenario}/forecast": {"200": _EVALUATION},
-    "POST /v1/scenarios/compare": {"200": _EVALUATION},
+    "POST /v1/scenarios/{scenario}/forecast": {"200": _EVALUATION, "202": _LATER},
+    "POST /v1/scenarios/compare": {"200": _EVALUATION, "202": _LATER},
 }
 BODIES: dict[str, Any] = {
     "POST /v1/scenarios": {

@@ -21,6 +21,7 @@ from api.security import Caller
 from api.service import Inputs, read_inputs
 from api.settings import Settings
 from forecast import Change, WhatIf, what_if
+from forecast.engines import Wanted
 from signals.store import Snapshot
 
 scenario = sa.Table(
@@ -55,13 +56,19 @@ def asked_of(body: ScenarioRequest) -> Asked:
     return Asked(body.category, body.horizon, body.engine, body.levels, body.as_of)
 
 
+def check_asked(asked: Asked, settings: Settings) -> None:
+    """Refuse an unknown engine, and a horizon beyond the setting; raises Problem and ForecastError."""
+    Wanted(asked.engine).check()
+    if asked.horizon > settings.max_horizon:
+        message = f"horizon: {asked.horizon} is above the limit of {settings.max_horizon} (max_horizon)"
+        raise invalid_field("horizon", asked.horizon, f"<= {settings.max_horizon}", message)
+
+
 def evaluate(
     snapshot: Snapshot, settings: Settings, asked: Asked, scenarios: Mapping[str, Sequence[Change]]
 ) -> Evaluation:
     """Answer scenarios by their names from the store; raises Problem, ForecastError and what the store raises."""
-    if asked.horizon > settings.max_horizon:
-        message = f"horizon: {asked.horizon} is above the limit of {settings.max_horizon} (max_horizon)"
-        raise invalid_field("horizon", asked.horizon, f"<= {settings.max_horizon}", message)
+    check_asked(asked, settings)
     version = snapshot.data_version
     inputs = read_inputs(
         snapshot,
@@ -101,9 +108,9 @@ class Scenarios:
 
     engine: sa.Engine
 
-    def check_free(self, category: str, name: str) -> None:
-        """Raise the problem that another scenario of the category has the name."""
-        if self.find(category, name):
+    def check_free(self, category: str, name: str, number: str = "") -> None:
+        """Raise the problem that a scenario of the category, other than that of the id `number`, has the name."""
+        if any(one.id != number for one in self.find(category, name)):
             raise _exists(category, name)
 
     def add(self, body: ScenarioRequest, answer: Evaluation, caller: Caller, number: str | None = None) -> Scenario:
@@ -123,8 +130,15 @@ class Scenarios:
                 connection.execute(scenario.insert().values(**row))
                 record(connection, "scenario kept", row["id"], key_id=caller.credential, name=body.name)
         except sa.exc.IntegrityError:
+            if number and self.has(number):  # another try of the same request was first
+                return self.get(number, caller)
             raise _exists(body.category, body.name) from None
         return _scenario(row)
+
+    def has(self, number: str) -> bool:
+        """Whether there is a scenario of that id, whoever may see it."""
+        with reading(self.engine) as connection:
+            return connection.execute(sa.select(scenario.c.id).where(scenario.c.id == number)).first() is not None
 
     def get(self, number: str, caller: Caller) -> Scenario:
         """A scenario of a category that the caller may see; raises the problem 404."""

@@ -25,6 +25,7 @@ from forecast import (
     forecast,
     forecast_like,
 )
+from forecast.engines import Wanted
 from forecast.like import is_short, known_periods
 from signals.store import CategoryRecord, Snapshot
 
@@ -66,6 +67,7 @@ def forecast_category(
     as_of: AsOf = None,
     data_version: int | None = None,
     engine: str = "fast",
+    deadline_ms: float | None = None,
     levels: Sequence[int] = (80, 95),
     from_origin: bool = False,
     max_nowcast_days: int = MAX_NOWCAST_DAYS,
@@ -93,7 +95,7 @@ def forecast_category(
         from_origin=from_origin,
         max_nowcast_days=max_nowcast_days,
     )
-    return run(inputs, engine=engine, levels=levels)
+    return run(inputs, Wanted(engine, deadline_ms), levels=levels)
 
 
 def backtest_category(
@@ -134,8 +136,8 @@ def as_answer(result: Forecast, data_version: int | None) -> dict[str, Any]:
     return head | {"data_version": data_version} | rest
 
 
-def run(inputs: Inputs, *, engine: str = "fast", levels: Sequence[int] = (80, 95)) -> Forecast:
-    """Forecast from what was read; a short history by those that it is like, where the engine is left to us."""
+def run(inputs: Inputs, wanted: Wanted, *, levels: Sequence[int] = (80, 95)) -> Forecast:
+    """Forecast from what was read by the engine wanted; a short history by those that it is like, where that may be."""
     record = inputs.record
     options: dict[str, Any] = {
         "levels": tuple(levels),
@@ -146,7 +148,7 @@ def run(inputs: Inputs, *, engine: str = "fast", levels: Sequence[int] = (80, 95
         "unit": record.unit,
     }
     result, warnings = None, list(inputs.warnings)
-    if inputs.like and engine in BORROWING:
+    if inputs.like and wanted.name in BORROWING:
         try:
             result = _borrowed(inputs, options)
         except HistoryError as error:
@@ -154,9 +156,17 @@ def run(inputs: Inputs, *, engine: str = "fast", levels: Sequence[int] = (80, 95
                 raise
             warnings.append(error.value)  # why not from any of them: it is left to its own history
     elif inputs.history.empty:
-        raise OptionError("engine", engine, f"one of {', '.join(BORROWING)} for a category without sales")
+        raise OptionError("engine", wanted.name, f"one of {', '.join(BORROWING)} for a category without sales")
     if result is None:
-        result = forecast(inputs.history, inputs.horizon, signals=inputs.signals, engine=engine, **options)
+        result = forecast(
+            inputs.history,
+            inputs.horizon,
+            signals=inputs.signals,
+            engine=wanted.name,
+            deadline_ms=wanted.deadline_ms,
+            members=wanted.members,
+            **options,
+        )
     if inputs.phases:
         result = inputs.phases.applied(result)
     return dataclasses.replace(result, warnings=[*warnings, *result.warnings])

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from forecast.around import planned_around
+from forecast.around import Around, planned_around
 from forecast.candidates import Candidates, candidates_of
 from forecast.engines.base import Evidence
 from forecast.evidence import MEMORY, MIN_MEASURED, MIN_PAIRS, Sheet, Spread, Trial, sheet_of, spread, try_all
@@ -132,17 +132,28 @@ def admit(errors: FloatArray, grid: Origins, surprises: Surprises, horizon: int,
     """Judge all signals by the `errors` (steps, origins) of the forecast without them, at every origin.
 
     A planned signal that is admitted today may have moved the periods around it too: what it was a period later (sales
-    that wait for it) and a period earlier (sales that it brought forward) are judged on what is left, as any signal is.
+    that wait for it) and a period earlier (sales that it brought forward) are judged on what is left, beside the plan.
     `half_life` of the blend's memory is in periods.
     """
     found = _admitted(errors, grid, surprises, horizon, half_life)
     for around in planned_around(surprises, found.evidence, found.now, horizon):
-        more = _admitted(errors - found.adjustment, grid, around.surprises, horizon, half_life)
+        more = _around(errors - found.adjustment, grid, around, horizon, half_life)
         told = tuple(replace(e, members=(around.signal,)) for e in more.evidence if e.signal in more.now)
         found = Admitted(
             found.adjustment + more.adjustment, found.now | more.now, found.past | more.past, found.evidence + told
         )
     return found
+
+
+def _around(errors: FloatArray, grid: Origins, around: Around, horizon: int, half_life: float) -> Admitted:
+    """The neighbours of a plan that enter: those that do so apart from it.
+
+    Where they would as they are, too, errors are adjusted by that: what they have in common with the plan makes up for
+    how far its own coefficient was drawn to zero.
+    """
+    apart = _admitted(errors, grid, around.apart, horizon, half_life)
+    whole = _admitted(errors, grid, around.whole.only(apart.now), horizon, half_life)
+    return whole if whole.now.keys() == apart.now.keys() else apart
 
 
 def _admitted(errors: FloatArray, grid: Origins, surprises: Surprises, horizon: int, half_life: float) -> Admitted:

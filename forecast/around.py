@@ -20,10 +20,15 @@ BEFORE, AFTER = "(before)", "(after)"
 
 @dataclass(frozen=True)
 class Around:
-    """The neighbours of one planned `signal`."""
+    """The neighbours of one planned `signal`, as they are, and `apart` from what goes with the signal itself.
+
+    A plan that lasts some periods, or comes at the same time each year, is like its neighbours: what the forecast had
+    not learnt of it at past origins speaks for them, too.
+    """
 
     signal: str
-    surprises: Surprises
+    whole: Surprises
+    apart: Surprises
 
 
 def planned_around(
@@ -33,9 +38,11 @@ def planned_around(
     lags = {e.signal: e.lag or 0 for e in evidence}
     for i, name in enumerate(found.names):
         if name in admitted and name in found.planned:
-            shifts = {BEFORE: lags[name] - 1, AFTER: lags[name] + 1}
-            laid = [_neighbour(_free(f"{name} {side}", found), found.z[i], by) for side, by in shifts.items()]
-            yield Around(name, replace(surprises(laid, found.filter, found.grid, horizon), only_now=True))
+            shifts = {name: lags[name]}
+            shifts |= {_free(f"{name} {side}", found): lags[name] + by for side, by in ((BEFORE, -1), (AFTER, 1))}
+            laid = [_neighbour(label, found.z[i], by) for label, by in shifts.items()]
+            three = replace(surprises(laid, found.filter, found.grid, horizon), only_now=True)
+            yield Around(name, three.only([label for label in shifts if label != name]), three.beside(name))
 
 
 def _neighbour(name: str, z: FloatArray, lag: int) -> Regressor:

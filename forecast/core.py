@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
-from forecast import engines, explain, intervals, plausible
+from forecast import explain, intervals, plausible
 from forecast import frequency as freq
 from forecast.arrays import SignalValues, Values
 from forecast.backtest import Backtest, Past, errors_of, rolling, scored
 from forecast.changes import Change, paths
 from forecast.configuration import named
+from forecast.engines import Wanted
 from forecast.engines.base import Engine, Path, Problem
 from forecast.errors import HistoryError, OptionError, SignalsError
 from forecast.intervals import Errors
@@ -31,7 +32,7 @@ from forecast.series import Series, versions
 from forecast.transform import FloatArray, choose
 from forecast.what_if import Mean, WhatIf, outcome
 
-VERSION = "3"  # of the method: answers of another version may differ
+VERSION = "4"  # of the method: answers of another version may differ
 _TOLD = 0.005  # a smaller weight of a stack's member is as good as none
 RESERVED = ("level", "trend", "season", "calendar", "remainder", "guard", "closed", BEGINS, ENDS, "ds")
 
@@ -65,6 +66,7 @@ def forecast(
     calendar: str | None = None,
     season_length: float | None = None,
     deadline_ms: float | None = None,
+    members: Collection[str] | None = None,
     category: str | None = None,
     unit: str | None = None,
 ) -> Forecast:
@@ -75,11 +77,13 @@ def forecast(
     and `aggregation`. Consecutive values may come without a frame, as `Values` and `SignalValues`. `as_of` hides what
     became known later. `calendar` names a country whose moving holidays are followed, and whose holidays are offered
     as a signal. `scenario` maps a signal to another path, a Series of values on dates. `levels` are per cent.
-    `deadline_ms` lets `engine="auto"` choose. Raises ForecastError for bad input.
+    `deadline_ms` is the time that the engines "auto" and "detailed" may take; with the `members` that it left before
+    (`engine.members` of that answer) no clock decides, and the same answer comes. Raises ForecastError for bad input.
     """
     started = time.perf_counter()
     checked = checked_levels(levels)
-    run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, deadline_ms, None, False)
+    wanted = Wanted(engine, deadline_ms, members)
+    run = _run(history, horizon, signals, wanted, frequency, as_of, calendar, season_length, None, False)
     effects = Conditional(run.problem, run.series).effects(scenario) if scenario else ()
     return _answer(run, checked, effects, calendar, category, unit, started)
 
@@ -112,7 +116,7 @@ def _answer(
         history=run.series,
         history_start=run.series.start,
         history_end=run.series.end - np.timedelta64(1, "D"),
-        engine=EngineUsed(run.engine.name, _configuration(run, calendar, effects), "champion", _reason(run)),
+        engine=_engine_used(run, calendar, effects),
         ds=run.series.future(horizon).copy(),  # the grid's own are shared
         kinds=freq.kinds(run.series.future(horizon), run.series.frequency, run.moment),
         mean=np.where(shut, 0.0, mean),
@@ -150,7 +154,7 @@ def what_if(
     """
     started = time.perf_counter()
     checked = checked_levels(levels)
-    run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, None, None, False)
+    run = _run(history, horizon, signals, Wanted(engine), frequency, as_of, calendar, season_length, None, False)
     baseline = _answer(run, checked, (), calendar, category, unit, started)
     conditional, mean = Conditional(run.problem, run.series), _mean_of(run)
     outcomes = {}
@@ -191,7 +195,7 @@ def backtest(
     if origins is not None and (isinstance(origins, bool) or not isinstance(origins, int) or origins < 1):
         raise OptionError("origins", origins, "a whole number from 1")
     checked = checked_levels(levels)
-    run = _run(history, horizon, signals, engine, frequency, as_of, calendar, season_length, None, origins, True)
+    run = _run(history, horizon, signals, Wanted(engine), frequency, as_of, calendar, season_length, origins, True)
     return scored(run.past, run.errors, run.problem, run.series, run.scale, checked, run.engine.name)
 
 
@@ -199,17 +203,16 @@ def _run(
     history: pd.DataFrame | pd.Series | Values,
     horizon: int,
     signals: pd.DataFrame | Sequence[SignalValues] | None,
-    engine: str | Engine,
+    wanted: Wanted,
     frequency: str | None,
     as_of: str | pd.Timestamp | None,
     calendar: str | None,
     season_length: float | None,
-    deadline_ms: float | None,
     origins: int | None,
     every_step: bool,
 ) -> _Run:
     check_horizon(horizon)
-    chosen, reason = engines.engine(engine, deadline_ms)
+    wanted.check()
     moment = moment_of(as_of)
     past_versions = versions(history, frequency, season_length, moment)
     series = past_versions.read(moment)
@@ -218,11 +221,16 @@ def _run(
     moment = sources.moment(moment)
     transform = choose(series.y)
     problem = sources.problem(series, transform, moment)
+    chosen, reason = wanted.engine(problem, twice=sources.revised and moment is not None)
     if len(series) < chosen.min_periods:
         raise HistoryError(
             "history", f"{len(series)} periods", f"at least {chosen.min_periods} for the engine {chosen.name}"
         )
     past, path = rolling(chosen, sources, problem, transform, moment, origins, every_step=every_step)
+    if alone := wanted.alone(path.members):
+        chosen, reason = alone
+        past, fast = rolling(chosen, sources, problem, transform, moment, origins, every_step=every_step)
+        path = replace(fast, members=path.members, notes=path.notes)
     return _Run(
         chosen,
         reason,
@@ -237,8 +245,15 @@ def _run(
     )
 
 
+def _engine_used(run: _Run, calendar: str | None, effects: Sequence[Effect]) -> EngineUsed:
+    configuration = _configuration(run, calendar, effects)
+    return EngineUsed(run.engine.name, configuration, "champion", _reason(run), tuple(run.path.members))
+
+
 def _reason(run: _Run) -> str:
     """Why this engine, and of a stack what its members weigh, the heaviest first."""
+    if run.engine.name in run.path.members:  # it was left alone
+        return run.reason
     ranked = sorted(run.path.members.items(), key=lambda item: (-item[1], item[0]))
     told = ", ".join(f"{name} {weight:.2f}" for name, weight in ranked if weight >= _TOLD)
     return f"{run.reason}; stacked from {told}" if told else run.reason

@@ -47,12 +47,16 @@ class SignalReport:
 
 @dataclass(frozen=True)
 class EngineUsed:
-    """Which engine made the forecast, with which configuration, and why that one."""
+    """Which engine made the forecast, with which configuration, and why that one.
+
+    `members` are those of a stack that its deadline left, in the order in which they were tried.
+    """
 
     name: str
     configuration: str
     role: str
     reason: str
+    members: tuple[str, ...] = ()
 
 
 class _History:
@@ -173,7 +177,7 @@ class Forecast:
                 "end": str(self.history_end),
                 "periods": _History.periods(self),
             },
-            "engine": _plain(self.engine),
+            "engine": _told(self.engine),
             "signals": [
                 _plain(s) | {"gain_interval_pct": _listed(s.gain_interval_pct), "members": list(s.members)}
                 for s in self.signals
@@ -204,6 +208,12 @@ class Forecast:
             }
             for i, (period, kind, value, median) in enumerate(rows)
         ]
+
+
+def _told(engine: EngineUsed) -> dict[str, Any]:
+    """With its members where it is a stack."""
+    members = {"members": list(engine.members)} if engine.members else {}
+    return {name: value for name, value in _plain(engine).items() if name != "members"} | members
 
 
 def _plain(record: EngineUsed | SignalReport | Quality) -> dict[str, Any]:

@@ -6,8 +6,8 @@ so that regressing the error of sales on the surprise of the signal is a regress
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -25,6 +25,7 @@ _LARGEST = 4.0  # usual sizes: what lies beyond was never seen often enough to k
 _WAVES = 2  # of each season that are taken out of surprises
 _RIDGE = 4.0
 _FLAT = 1e-9  # of its size: a signal that moves by less never varies
+_TINY = 1e-300
 _SMALLEST = 1e-50  # unit of a signal: a path given ahead may be far larger than all that was seen
 _ROUND = 512  # lengths are rounded up to it, so that the fit of the waves is the same for many requests
 _YEARS = 3  # seasons that the expected move is averaged over
@@ -85,6 +86,29 @@ class Surprises:
         u -= self.filter.seasonal[inside] * moves_of(z, level, inside, steps, self.filter.seasons)
         largest = _LARGEST * self.usual[signal, inside]
         return np.clip(np.where((at >= 0) & np.isfinite(u), u, 0.0), -largest, largest)
+
+    def only(self, names: Collection[str]) -> Surprises:
+        """Some of the signals."""
+        kept = [i for i, name in enumerate(self.names) if name in names]
+        rows = {field_: getattr(self, field_)[kept] for field_ in ("z", "level", "one", "usual", "ahead")}
+        order = tuple(name for name in self.order if name in names)
+        refused = {name: why for name, why in self.refused.items() if name in names}
+        return replace(self, names=tuple(self.names[i] for i in kept), order=order, refused=refused, **rows)
+
+    def beside(self, first: str) -> Surprises:
+        """All other signals, each without what of its surprises goes with those of `first`.
+
+        The share is that of least squares (Frisch and Waugh 1933). Where the first cannot be tried they stay.
+        """
+        others = self.only([name for name in self.order if name != first])
+        if first not in self.names:
+            return others
+        at = self.names.index(first)
+        share = (others.one @ self.one[at] / max(float(self.one[at] @ self.one[at]), _TINY))[:, None]
+        one = np.where(others.one != 0, others.one - share * self.one[at], 0.0)
+        z, level = others.z - share * self.z[at], others.level - share * self.level[at]
+        ahead = np.minimum(others.ahead, self.ahead[at])
+        return replace(others, z=z, level=level, one=one, usual=_usual(one), ahead=ahead)
 
 
 def surprises(regressors: Sequence[Regressor], filter_: Filter, grid: Origins, horizon: int) -> Surprises:

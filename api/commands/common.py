@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,6 +50,22 @@ class Moment(click.ParamType[dt.datetime]):
             self.fail(f"{value!r} is no moment; write it like 2026-03-01 or 2026-03-01T06:00:00Z", param, ctx)
 
 
+class Duration(click.ParamType[int]):
+    """A time span such as 90s, 2m or 500ms, as whole milliseconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"(\d{1,7})(ms|s|m)", str(value), re.ASCII)
+        most = _UNITS["m"] * 60
+        if found is None or not 1 <= (span := int(found[1]) * _UNITS[found[2]]) <= most:
+            self.fail(f"{value!r} is no time span; write it like 60s, 2m or 500ms, at most 60m", param, ctx)
+        return span
+
+
+_UNITS = {"ms": 1, "s": 1000, "m": 60_000}
+
+
 class Home(click.Path):
     """A directory; an empty text is none, though a path would read it as the working directory."""
 
@@ -89,9 +106,21 @@ engine = click.option(
     help="The engine that forecasts: auto, boosting, croston, detailed, ets, fast, prophet, reduction, sarimax, sba, "
     "seasonal_naive, theta, tsb, unobserved_components or a plug-in's.",
 )
+budget = click.option(
+    "--budget",
+    type=Duration(),
+    help="Time that the engines auto and detailed may take for each category, such as 60s, 2m or 500ms; it chooses "
+    "among them and their members.",
+)
 horizon = click.option(
     "--horizon", type=click.IntRange(1, 520), default=8, show_default=True, help="Periods to forecast."
 )
+
+
+def check_budget(engine: str, budget: int | None) -> None:
+    """Refuse a budget that the engine would not heed."""
+    if budget is not None and engine not in ("auto", "detailed"):
+        raise Misused(f"--budget: the engine {engine} takes the time that it takes; use --engine auto or detailed")
 
 
 def model(kind: type[Body], given: dict[str, Any]) -> Body:

@@ -39,6 +39,7 @@ PHASE_OUT = click.option("--phase-out", help="When sales end, written in the sam
 @click.argument("category")
 @common.horizon
 @common.engine
+@common.budget
 @LIKE
 @PHASE_IN
 @PHASE_OUT
@@ -52,6 +53,7 @@ def forecast_command(
     category: str,
     horizon: int,
     engine: str,
+    budget: int | None,
     like: tuple[str, ...],
     phase_in: str | None,
     phase_out: str | None,
@@ -69,9 +71,12 @@ def forecast_command(
     from api.service import as_answer, forecast_category
 
     common.one_format(as_json=as_json, as_csv=as_csv)
+    common.check_budget(engine, budget)
     snapshot = common.open_newest(ctx)
     said = Said(like or None, phase_in, phase_out)
-    result = forecast_category(snapshot, category, horizon, as_of=as_of, engine=engine, levels=levels, said=said)
+    result = forecast_category(
+        snapshot, category, horizon, as_of=as_of, engine=engine, deadline_ms=budget, levels=levels, said=said
+    )
     if as_csv:
         click.echo(result.to_frame().to_csv(index=False, date_format="%Y-%m-%d"), nl=False)
         return
@@ -103,9 +108,10 @@ def _write_forecast(answer: dict[str, Any]) -> None:
     ]
     common.write_table(["period", "forecast", *(f"{level} % interval" for level in levels)], table)
     click.echo(f"\n{quality_sentence(answer['quality'])}")
-    if answer["engine"]["name"] != "fast":  # the engine of all other answers
-        click.echo(f"Engine: {answer['engine']['name']}, {answer['engine']['reason']}.")
-    if answer["engine"]["name"] != "like":  # its signals are those of the categories that it borrows from
+    used = answer["engine"]
+    if (used["name"], used["reason"]) != ("fast", "asked for by name"):  # as of all other answers
+        click.echo(f"Engine: {used['name']}, {used['reason']}.")
+    if used["name"] != "like":  # its signals are those of the categories that it borrows from
         _write_signals(answer["signals"])
     for warning in answer["warnings"]:
         common.note(f"note: {warning}")
@@ -200,6 +206,7 @@ def _change(value: float | None) -> str:
 )
 @common.horizon
 @common.engine
+@common.budget
 @common.as_of
 @click.option("--title", default="Sales forecast", show_default=True, help="Heading of the report.")
 @click.pass_context
@@ -209,6 +216,7 @@ def report_command(
     categories: tuple[str, ...],
     horizon: int,
     engine: str,
+    budget: int | None,
     as_of: dt.datetime | None,
     title: str,
 ) -> None:
@@ -216,9 +224,10 @@ def report_command(
     from api.reports.remarks import freshness
     from api.reports.sentences import three_sentences
 
+    common.check_budget(engine, budget)
     snapshot = common.open_newest(ctx)
     names = list(categories) or snapshot.names()
-    items = report_items(snapshot, names, horizon, engine=engine, as_of=as_of)
+    items = report_items(snapshot, names, horizon, engine=engine, budget=budget, as_of=as_of)
     write_report(out, items, title=title, source_note="", data_version=snapshot.data_version)
     for sentence in three_sentences(items):
         click.echo(sentence)
@@ -228,7 +237,13 @@ def report_command(
 
 
 def report_items(
-    snapshot: Snapshot, names: list[str], horizon: int, *, engine: str = "fast", as_of: dt.datetime | None = None
+    snapshot: Snapshot,
+    names: list[str],
+    horizon: int,
+    *,
+    engine: str = "fast",
+    budget: int | None = None,
+    as_of: dt.datetime | None = None,
 ) -> list[ReportItem]:
     """Forecast each category, with a progress bar where a person watches."""
     from api.reports.report import ReportItem
@@ -237,7 +252,7 @@ def report_items(
     items = []
     with click.progressbar(names, label="Forecasting", file=sys.stderr, hidden=not common.watched()) as bar:
         for name in bar:
-            result = forecast_category(snapshot, name, horizon, as_of=as_of, engine=engine)
+            result = forecast_category(snapshot, name, horizon, as_of=as_of, engine=engine, deadline_ms=budget)
             items.append(ReportItem(snapshot.category(name), result, result.history, moment=as_of))
     return items
 

@@ -17,7 +17,6 @@ from zoneinfo import ZoneInfo
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from api.attempts import busy
 from api.erp.bc_calendar import Buckets
 from api.erp.bc_errors import LIMIT, QUERY, START, BadArgument, shown
 from api.erp.bc_forecast import FACE, Ask, Joined, Row, cannot, find, make
@@ -27,6 +26,7 @@ from api.errors import Problem
 from api.fields import FIRST, LAST
 from api.ledger import Issued, Ledger
 from api.moments import is_date
+from api.now_or_later import busy
 from api.routes import settings_of
 from api.security import Caller, needs
 from api.settings import Settings

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
 
-from api.attempts import NOT_LATER, busy, kind_of
+from api.attempts import kind_of
 from api.bulk import CHUNK, Item, job_request, joined, read_items, told
 from api.errors import Problem, known_problem
 from api.forecasting import Forecaster
@@ -18,6 +18,7 @@ from api.job_models import JobState
 from api.ledger import Ledger
 from api.making import body_of
 from api.models import BulkAnswer, ForecastRequest
+from api.now_or_later import NOT_LATER, busy
 from api.prefer import preference_of
 from api.routes import AppSettings, jobs_of, ledger_of, statuses
 from api.routes.forecasts import LOCATION

@@ -14,7 +14,8 @@ from starlette.convertors import Convertor, register_url_convertor
 from api.database import now
 from api.errors import Problem
 from api.issued import last_of_category
-from api.models import Category, CategoryDetail, CategoryPage, LastForecast, Sale
+from api.issued_models import LastForecast
+from api.models import Category, CategoryDetail, CategoryPage, Sale
 from api.routes import (
     UNCHANGED,
     AppSettings,

@@ -14,10 +14,11 @@ from api.attempts import forecast_within
 from api.errors import Problem
 from api.forecasting import check_limits, within_sight
 from api.issued import page_of_category
+from api.issued_models import IssuedForecast, IssuedPage
 from api.job_models import JobState
 from api.jobs import Job
 from api.ledger import Issued
-from api.models import ForecastAnswer, ForecastRequest, IssuedForecast, IssuedPage
+from api.models import ForecastAnswer, ForecastRequest
 from api.prefer import preference_of
 from api.routes import UNCHANGED, AppLedger, AppSettings, Limit, base_url, statuses
 from api.routes.jobs import accepted
@@ -97,6 +98,7 @@ def _listed(request: Request, item: Issued) -> IssuedForecast:
         location=address_of(request, item.receipt),
         face=item.face,
         **{name: asked[name] for name in ("horizon", "engine", "levels", "as_of", "data_version")},
+        **{name: asked.get(name) for name in ("deadline_ms", "members")},
     )
 
 

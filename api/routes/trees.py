@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request
 
-from api.attempts import in_turn
+from api.now_or_later import in_turn
 from api.routes import AppSettings, newest_snapshot, statuses
 from api.security import Caller, needs
 from api.strict import StrictRoute

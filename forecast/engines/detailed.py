@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -18,6 +18,9 @@ ORIGINS = 8
 _SPAN = 2.0  # seasons of past origins
 _HORIZONS = 3  # of past origins, where that is longer
 _INTERMITTENT = 0.3  # share of periods without a sale
+_LATE = "it would not be done by the deadline"
+
+Asked = list[Path | str] | str  # what a member says of each problem, or why it was left out
 
 
 class Detailed(Engine):
@@ -35,15 +38,18 @@ class Detailed(Engine):
         *,
         slow_moving: Sequence[Engine] = (),
         deadline_ms: float | None = None,
+        in_time: Collection[str] | None = None,
         kept: Kept | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`members` in the order in which a deadline admits them; `slow_moving` join where sales are intermittent.
 
-        `kept` holds forecasts made before.
+        `in_time` names those that the deadline left when the same was asked before: then no clock decides. `kept`
+        holds forecasts made before.
         """
         self._members, self._slow_moving = tuple(members), tuple(slow_moving)
         self._deadline = None if deadline_ms is None else deadline_ms / 1000
+        self._given = self._in_time = in_time
         self._kept, self._clock = kept or Kept(), clock
 
     def predict(self, problem: Problem) -> Path:
@@ -51,13 +57,15 @@ class Detailed(Engine):
         return self.roll(problem, self.backtest_origins, every_step=False).now
 
     def roll(self, problem: Problem, count: int, *, every_step: bool) -> Rolled:
-        """Past origins of the stack, beside the fast engine's many."""
-        started = self._clock()
+        """Past origins of the stack, beside the fast engine's many; `medians` keeps to the members chosen here."""
+        started, self._in_time = self._clock(), self._given
         fast = Fast().roll(problem, Fast.backtest_origins, every_step=every_step)
         origins = _spread(fast.origins, problem, min(count, ORIGINS))
         stacked = self._stacked([*(problem.at(o) for o in origins.tolist()), problem], started)
         median = np.reshape([one[fast.steps - 1] for one in stacked[1][:-1]], (-1, fast.steps.size)).T
         now = stacked[0]
+        if self._deadline is not None:
+            self._in_time = tuple(now.members)
         now = Path(now.terms, fast.now.evidence, notes=now.notes, members=now.members)
         return Rolled(origins, fast.steps, median, now, origins.size, denser=fast)
 
@@ -67,33 +75,39 @@ class Detailed(Engine):
 
     def _stacked(self, problems: list[Problem], started: float) -> tuple[Path, list[FloatArray]]:
         """The path of the last problem, and the medians of all, (horizon,) each."""
-        paths, notes = self._paths(problems, started)
+        asked = self._ask(problems, started)
+        paths = {name: own for name, own in asked.items() if not isinstance(own, str)}
+        notes = tuple(f"the engine {n} was left out of the stack: {own}" for n, own in asked.items() if n not in paths)
         nothing = np.full(problems[-1].horizon, np.nan)
         told = [[nothing if isinstance(p, str) else p.median for p in own] for own in paths.values()]
         forecasts = np.array(told).reshape(len(paths), len(problems), -1)
         names = list(paths)
         weight = weights(forecasts, problems, names.index(Fast.name) if Fast.name in names else None)
         medians = np.einsum("mp,mph->ph", weight, np.nan_to_num(forecasts))
-        now = {name: float(w) for name, w in zip(paths, weight[:, -1], strict=True)}
+        now = {name: 0.0 for name, own in asked.items() if own != _LATE}
+        now |= zip(paths, weight[:, -1].tolist(), strict=True)
         parts = {name: own[-1] for name, own in paths.items()}
         terms = _mixed({name: p.terms for name, p in parts.items() if not isinstance(p, str)}, now)
-        return Path(terms, notes=tuple(notes), members=now), list(medians)
+        return Path(terms, notes=notes, members=now), list(medians)
 
-    def _paths(self, problems: list[Problem], started: float) -> tuple[dict[str, list[Path | str]], list[str]]:
-        """What each member says of each problem, for those that have a forecast for the last; and who was left out."""
+    def _ask(self, problems: list[Problem], started: float) -> dict[str, Asked]:
+        """By member what it says of each problem, or why it was left out."""
         views = [self._kept.view(problem) for problem in problems]
-        found: dict[str, list[Path | str]] = {}
-        notes = []
+        asked: dict[str, Asked] = {}
         for member in (*self._members, *(self._slow_moving if _intermittent(problems[-1]) else ())):
-            own = self._in_time(member, views, started, bool(found))
-            if isinstance(own, str):
-                notes.append(f"the engine {member.name} was left out of the stack: {own}")
-            else:
-                found[member.name] = own
-        return found, notes
+            first = all(isinstance(own, str) for own in asked.values())
+            asked[member.name] = self._of(member, views, None if first else started)
+        return asked
 
-    def _in_time(self, member: Engine, views: list[View], started: float, others: bool) -> list[Path | str] | str:
-        """The member's forecasts, newest first made; the reason where the last one fails or time would run out."""
+    def _of(self, member: Engine, views: list[View], started: float | None) -> Asked:
+        """The member's forecasts, the newest made first; the reason where that one fails or time would run out.
+
+        `started` is None for the first member, which no deadline leaves out.
+        """
+        if self._in_time is not None and member.name not in self._in_time:
+            return _LATE
+        if self._late(started, 0.0):
+            return _LATE
         now = self._kept.path(member, views[-1])
         if isinstance(now, str):
             return now
@@ -101,14 +115,15 @@ class Detailed(Engine):
         for i, view in enumerate(views[-2::-1]):
             begun = self._clock()
             own.append(self._kept.path(member, view))
-            if others and i == 0 and self._late(begun, started, len(views) - 2):
-                return "it would not be done by the deadline"
+            if i == 0 and self._late(started, (len(views) - 2) * (self._clock() - begun)):
+                return _LATE
         return own[::-1]
 
-    def _late(self, begun: float, started: float, left: int) -> bool:
-        """Whether as many forecasts more, of the cost of the one just made, would end after the deadline."""
-        ended = self._clock()
-        return self._deadline is not None and ended - started + left * (ended - begun) > self._deadline
+    def _late(self, started: float | None, left: float) -> bool:
+        """Whether `left` seconds of work more would end after the deadline."""
+        if started is None or self._deadline is None or self._in_time is not None:
+            return False
+        return self._clock() - started + left > self._deadline
 
 
 def _mixed(parts: dict[str, dict[str, FloatArray]], weight: dict[str, float]) -> dict[str, FloatArray]:
@@ -120,11 +135,21 @@ def _mixed(parts: dict[str, dict[str, FloatArray]], weight: dict[str, float]) ->
     return terms
 
 
+def is_weighed(problem: Problem) -> bool:
+    """Whether the history holds a past origin to weigh members by; without one the stack is its leader."""
+    return first_origin(problem, 2) <= _newest(problem)
+
+
+def _newest(problem: Problem) -> int:
+    """The last origin of which half of the horizon is known."""
+    return len(problem) - 1 - (problem.horizon + 1) // 2
+
+
 def _spread(available: IntArray, problem: Problem, count: int) -> IntArray:
     """Origins out of the fast engine's: of the last seasons, and old enough that half of their horizon is known."""
     n, horizon = len(problem), problem.horizon
     reach = max(_SPAN * max(problem.season_lengths, default=1.0), _HORIZONS * horizon)
-    first, last = max(first_origin(problem, 2), n - 1 - round(reach)), n - 1 - (horizon + 1) // 2
+    first, last = max(first_origin(problem, 2), n - 1 - round(reach)), _newest(problem)
     found = available[(available >= min(first, last)) & (available >= first_origin(problem, 2)) & (available <= last)]
     if not found.size:
         return found

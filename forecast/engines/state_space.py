@@ -1,18 +1,53 @@
-"""What the engines of statsmodels' state space models share: the history they use, waves, and silence."""
+"""What the engines of statsmodels' state space models share: the history they use, fitting in silence, waves."""
 
 from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
-from forecast.engines.base import Path, Problem
+from forecast.engines.base import Engine, Path, Problem
+from forecast.engines.covariates import Covariates, covariates
 from forecast.transform import FloatArray
 
 KEPT = 400  # periods: older ones cost time and move the parameters little
 _WAVES = 3  # a season: what statistics offices need for most kinds of business
+
+
+class StateSpace(Engine):
+    """A model of statsmodels on the last `KEPT` periods, with the admitted signals as regressors."""
+
+    uses_signals = True
+    backtest_origins = 8
+    min_periods = 10
+
+    def predict(self, problem: Problem) -> Path:
+        """The model's terms, one for each admitted signal among them; a history that never moved goes on as it is."""
+        signals, flat = covariates(problem), constant(problem)
+        return Path(self._terms(problem, signals) if flat is None else flat.terms, signals.evidence)
+
+    @abstractmethod
+    def _terms(self, problem: Problem, signals: Covariates) -> dict[str, FloatArray]:
+        """The terms, each (horizon,), of a history that moves."""
+
+
+def fitted(
+    build: Callable[[FloatArray, FloatArray | None], Any], problem: Problem, x: FloatArray, search: int
+) -> tuple[Any, FloatArray]:
+    """The results of a model, after at most `search` steps of its optimiser, and its path (horizon,).
+
+    `build` makes the model from the history used and the regressors in it, or None; `x` are the regressors over that
+    history and the horizon, (periods, regressors).
+    """
+    n = kept(problem)
+    past, ahead = (x[:n], x[n:]) if x.shape[1] else (None, None)
+    with quietly():
+        results = build(problem.z[-n:], past).fit(disp=False, maxiter=search, cov_type="none")
+        return results, np.asarray(results.forecast(problem.horizon, exog=ahead), dtype=float)
 
 
 def kept(problem: Problem) -> int:

@@ -27,6 +27,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def own(home: Path, tmp_path: Path) -> Settings:
+    """Settings of a home of the test's own, with that store."""
+    shutil.copytree(home, tmp_path / "own", ignore=shutil.ignore_patterns("state"))
+    return Settings(home=tmp_path / "own")
+
+
+@pytest.fixture
 def client_of() -> Callable[..., TestClient]:
     """A client of the application over a home, with settings of its own."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,12 +34,6 @@ def change(**fields: Any) -> dict[str, Any]:
 
 def asked(**fields: Any) -> dict[str, Any]:
     return {"name": "Storm", "category": BOOTS, "horizon": 4, "changes": [change()]} | fields
-
-
-@pytest.fixture
-def own(home: Path, tmp_path: Path) -> Settings:
-    shutil.copytree(home, tmp_path / "own", ignore=shutil.ignore_patterns("state"))
-    return Settings(home=tmp_path / "own")
 
 
 @pytest.fixture
@@ -179,12 +172,6 @@ def test_what_is_wrong_is_told_by_field(fields: dict[str, Any], field: str, told
 def test_an_unknown_category_is_told_with_near_ones(client: TestClient) -> None:
     answer = client.post("/v1/scenarios", json=asked(category="Boot"))
     assert (answer.status_code, answer.json()["near"]) == (404, [BOOTS])
-
-
-def test_a_busy_service_says_so(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.turns.Turns.wait", lambda _: 1e6)
-    answer = client.post("/v1/scenarios", json=asked())
-    assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
 
 
 def test_allow_lists_and_scopes_hold(own: Settings, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

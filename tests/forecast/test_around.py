@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from series_makers import signal, weekly_sales, weeks
 
+from bench.planned import PLANS, admissions
 from forecast import Forecast, forecast
 
 N, HORIZON = 208, 8
@@ -53,6 +54,18 @@ def test_they_lower_the_error_where_they_are_real(monkeypatch: pytest.MonkeyPatc
 def test_they_are_refused_where_there_is_nothing_around() -> None:
     found = [answered(seed, 0.0, 0.4, 0.0) for seed in range(8)]
     assert sum(admitted(result) == {"promotion"} for result in found) >= 7
+
+
+@pytest.mark.parametrize("plan", ["three in a row", "the same each year"])
+def test_a_plan_that_is_like_its_neighbours_does_not_admit_them(plan: str) -> None:
+    found = list(admissions(260, PLANS[plan], 0.3, 0.0, 60))
+    assert sum(whole for whole, _ in found) == 60
+    assert sum(beside for _, beside in found) <= 3
+
+
+def test_what_is_real_around_plans_of_some_weeks_is_found() -> None:
+    found = list(admissions(260, PLANS["three in a row"], 0.3, -0.1, 40))
+    assert sum(beside for _, beside in found) >= 20
 
 
 def test_the_answer_says_of_which_plan_they_are() -> None:

@@ -138,20 +138,6 @@ def test_revised_histories_are_stacked_as_they_were_printed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("deadline", "name", "reason"),
-    [
-        (None, "detailed", "no deadline"),
-        (60_000, "detailed", "deadline of 60000 ms"),
-        (100, "fast", "deadline of 100 ms is too short"),
-    ],
-)
-def test_auto_chooses_by_the_deadline(deadline: float | None, name: str, reason: str) -> None:
-    chosen, why = engine("auto", deadline)
-    assert chosen.name == name
-    assert reason in why
-
-
-@pytest.mark.parametrize(
     ("path", "why"),
     [
         ("os.system", "import path"),
