@@ -31,6 +31,7 @@ from api.request_log import RequestLog
 from api.routes import (
     bulk,
     categories,
+    events,
     forecasts,
     health,
     jobs,
@@ -100,7 +101,7 @@ def create_app(settings: Settings, anonymous_hosts: Collection[str] | None = Non
     app.add_middleware(RequestId)
     errors.install(app)
     outages.install(app)
-    data = (uploads, categories, signals, sources)
+    data = (uploads, events, categories, signals, sources)
     nouns = (bulk, forecasts, *data, jobs, health, runs, webhooks, scenarios, trees, metrics)
     faces = (odata, business_central, power_platform)
     for noun in (*nouns, *faces):

@@ -9,6 +9,7 @@ import click
 
 from api.commands import (
     erp_imports,
+    events,
     exports,
     forecasts,
     imports,
@@ -115,7 +116,7 @@ def _add(group: click.Group, command: click.Command) -> None:
 
 
 NOUNS = (
-    erp_imports, imports, sales, signals, forecasts, scenarios, trees,
+    erp_imports, imports, sales, signals, forecasts, scenarios, trees, events,
     run, listings, running, exports, keys, jobs, upkeep,
 )  # fmt: skip
 for noun in NOUNS:

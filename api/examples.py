@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api import scenario_examples, tree_examples
+from api import event_examples, scenario_examples, tree_examples
 
 RECEIPT = "fc_01KASQ5Y3V9Q6T4XN0ZC5R8D2H"
 HOST = "https://forecast.example.com"
@@ -50,6 +50,7 @@ FORECAST: dict[str, Any] = {
         "origins": 26, "wape": 0.083, "mase": 0.71, "bias_pct": -0.4, "vs_seasonal_naive_pct": -22.5,
         "coverage": {"80": 0.81, "95": 0.95},
     },
+    "events": [],
     "warnings": [],
     "timing_ms": {"read": 0.4, "fit": 2.1, "total": 3.4},
 }  # fmt: skip
@@ -182,5 +183,5 @@ BODIES: dict[str, Any] = {
     "POST /v1/sales": ROWS,
     "POST /v1/signals": OBSERVATIONS,
 }
-ANSWERS |= scenario_examples.ANSWERS | tree_examples.ANSWERS
-BODIES |= scenario_examples.BODIES | tree_examples.BODIES
+ANSWERS |= scenario_examples.ANSWERS | event_examples.ANSWERS | tree_examples.ANSWERS
+BODIES |= scenario_examples.BODIES | event_examples.BODIES | tree_examples.BODIES

@@ -70,6 +70,7 @@ EngineName = Annotated[Name, Field(json_schema_extra={"enum": names()})]  # an u
 Deadline = Annotated[int, Strict(), Field(ge=1, le=LONGEST_MS)]
 Member = Annotated[Name, Field(json_schema_extra={"enum": list(stacked())})]
 Day = Annotated[dt.date, BeforeValidator(_date), AfterValidator(_day_within), Field(json_schema_extra=CENTURIES)]
+EventKind = Literal["outlier", "stock_out", "one_off", "level_shift"]
 Frequency = Literal["D", "W-MON", "W-TUE", "W-WED", "W-THU", "W-FRI", "W-SAT", "W-SUN", "MS", "QS"]
 Moment = Annotated[
     AwareDatetime,

@@ -77,6 +77,7 @@ class Forecaster:
             data_version=version,
             from_origin=True,
             max_nowcast_days=self.settings.max_nowcast_days,
+            events=body.events == "accepted",
         )
         read = time.perf_counter()
         wanted = Wanted(body.engine, body.deadline_ms, body.members)

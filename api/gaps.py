@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from forecast import Event
+from forecast.events import LEVEL_SHIFT
 from signals.store import CategoryRecord
 
 
@@ -49,3 +52,12 @@ def _last_known_end(sales: pd.DataFrame, today: pd.Timestamp) -> pd.Timestamp | 
     newest = ~sales["start"].duplicated(keep="last")
     ends = sales["end"][newest & sales["quantity"].notna() & (sales["end"] <= today)]
     return None if ends.empty else ends.iloc[-1]
+
+
+def without(sales: pd.DataFrame, events: Sequence[Event]) -> pd.DataFrame:
+    """The sales that the forecaster will see: those of accepted events are as good as not known."""
+    kept = pd.Series(True, index=sales.index)
+    for event in events:
+        if event.kind != LEVEL_SHIFT:
+            kept &= (sales["end"] <= pd.Timestamp(event.first)) | (sales["start"] > pd.Timestamp(event.last))
+    return sales[kept]

@@ -13,6 +13,7 @@ from api.fields import (
     DayRange,
     Deadline,
     EngineName,
+    EventKind,
     Flag,
     Frequency,
     Member,
@@ -79,6 +80,9 @@ class ForecastRequest(Request):
         None, description="read the store as of this data version"
     )
     unit: str | None = Field(None, max_length=50, description="unit of an inline history, for the answer")
+    events: Literal["accepted", "none"] = Field(
+        "accepted", description="take accepted events out of the sales of the store, or leave all sales as they are"
+    )
     like: list[Name] | None = Field(
         None,
         max_length=MOST,
@@ -203,6 +207,16 @@ class Timing(Answer):
     total: float
 
 
+class AppliedEvent(Answer):
+    """An accepted event, and what it changed in what the engine saw."""
+
+    kind: EventKind
+    first: dt.date = Field(description="label of its first period")
+    last: dt.date = Field(description="label of its last period; of a level shift the same")
+    change_pct: float | None = Field(description="by how much sales before a level shift were moved, in per cent")
+    sentence: str
+
+
 class ForecastAnswer(Answer):
     """One forecast."""
 
@@ -218,6 +232,7 @@ class ForecastAnswer(Answer):
     signals: list[Signal]
     importance: list[Share]
     quality: Quality
+    events: list[AppliedEvent] = Field([], description="accepted events that were taken out of the sales")
     warnings: list[str]
     timing_ms: Timing
 

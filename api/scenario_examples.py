@@ -68,6 +68,7 @@ _EVALUATION: dict[str, Any] = {
             "warnings": [],
         }
     ],
+    "events": [],
     "warnings": [],
 }
 _HEAD: dict[str, Any] = {

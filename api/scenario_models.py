@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, Strict, field_validator, model_validator
 
 from api.fields import Count, DayRange, Days, EngineName, Moment, Name, Number
-from api.models import Answer, Engine, Page, Request, Span
+from api.models import Answer, AppliedEvent, Engine, Page, Request, Span
 from forecast import Change
 from forecast.changes import LARGEST_FACTOR, MOST_CHANGES
 
@@ -182,6 +182,7 @@ class Evaluation(Answer):
     engine: Engine
     baseline: Baseline
     scenarios: list[Outcome]
+    events: list[AppliedEvent] = Field([], description="accepted events that were taken out of the sales")
     warnings: list[str] = Field(description="of the baseline")
 
 

@@ -97,6 +97,7 @@ def _answered(inputs: Inputs, asked: Asked, scenarios: Mapping[str, Sequence[Cha
         frequency=record_.frequency,
         as_of=None if inputs.as_of is None else pd.Timestamp(inputs.as_of),
         calendar=record_.calendar,
+        events=inputs.events,
         category=record_.category,
         unit=record_.unit,
     )

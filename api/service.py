@@ -11,11 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from api.gaps import gap_of
+from api.decisions import in_force
+from api.gaps import gap_of, without
 from api.likeness import NOTHING_SAID, Said, has_kin, kin_of, phases_of
 from api.moments import CLOCKS_DIFFER, parse
 from forecast import (
     Backtest,
+    Event,
     Forecast,
     ForecastError,
     HistoryError,
@@ -54,6 +56,7 @@ class Inputs:
     horizon: int  # with the periods between the last known sale and the origin
     as_of: dt.datetime | None  # UTC, naive; None: all that is known
     warnings: tuple[str, ...]
+    events: tuple[Event, ...] = ()  # that a person had accepted by then
     phases: Phases = dataclasses.field(default_factory=Phases)  # where there are any, the history is at full level
     like: Mapping[str, Inputs] = dataclasses.field(default_factory=dict)  # those that a short history borrows from
     because: str = ""  # it is like these
@@ -71,6 +74,7 @@ def forecast_category(
     levels: Sequence[int] = (80, 95),
     from_origin: bool = False,
     max_nowcast_days: int = MAX_NOWCAST_DAYS,
+    events: bool = True,
     said: Said = NOTHING_SAID,
 ) -> Forecast:
     """Forecast one category of the store from its sales and its candidate signals.
@@ -80,6 +84,7 @@ def forecast_category(
     `horizon` counts from the last complete known period; with `from_origin` it counts from the moment of
     forecasting (`as_of`, else now), and the periods that were over by then come before it as nowcasts. A gap of
     more than `max_nowcast_days` is not filled: a warning says so, and the horizon counts from the last known period.
+    Events that a person had accepted by then are taken out of the sales, unless `events` is false.
 
     Raises:
         UnknownCategory: the store has no such category.
@@ -94,6 +99,7 @@ def forecast_category(
         data_version=data_version,
         from_origin=from_origin,
         max_nowcast_days=max_nowcast_days,
+        events=events,
     )
     return run(inputs, Wanted(engine, deadline_ms), levels=levels)
 
@@ -126,6 +132,7 @@ def backtest_category(
         frequency=inputs.record.frequency,
         as_of=None if inputs.as_of is None else pd.Timestamp(inputs.as_of),
         calendar=inputs.record.calendar,
+        events=inputs.events,
     )
 
 
@@ -165,6 +172,7 @@ def run(inputs: Inputs, wanted: Wanted, *, levels: Sequence[int] = (80, 95)) -> 
             engine=wanted.name,
             deadline_ms=wanted.deadline_ms,
             members=wanted.members,
+            events=inputs.events,
             **options,
         )
     if inputs.phases:
@@ -194,6 +202,7 @@ def read_related(
     data_version: int | None = None,
     from_origin: bool = False,
     max_nowcast_days: int = MAX_NOWCAST_DAYS,
+    events: bool = True,
 ) -> Inputs:
     """As `read_inputs`, at full level where the category begins or ends, and with those that a short history is like.
 
@@ -209,6 +218,7 @@ def read_related(
         data_version=version,
         from_origin=from_origin,
         max_nowcast_days=max_nowcast_days,
+        events=events,
     )
     phases = phases_of(record, said)
     try:
@@ -259,6 +269,7 @@ def read_inputs(
     data_version: int | None = None,
     from_origin: bool = False,
     max_nowcast_days: int = MAX_NOWCAST_DAYS,
+    events: bool = True,
 ) -> Inputs:
     """Read what a forecast of one category needs (see `forecast_category`)."""
     version = snapshot.data_version if data_version is None else data_version  # one state for all reads
@@ -268,7 +279,8 @@ def read_inputs(
     if sales.empty:
         raise NothingKnownError(category, moment, _first_known(snapshot, category, version))
     observations = _observations(snapshot, category, moment, version)
-    gap = gap_of(sales, record, moment)
+    accepted = in_force(snapshot, category, moment, version) if events else ()
+    gap = gap_of(without(sales, accepted), record, moment)
     stale = gap.days > max_nowcast_days
     return Inputs(
         record=record,
@@ -278,6 +290,7 @@ def read_inputs(
         # Sales that ended long ago are forecast from where they end: counted from today, every period would be over.
         as_of=None if stale and as_of is None else moment,
         warnings=(*([gap.warning(max_nowcast_days)] if stale else []), *_assumed(sales, observations)),
+        events=accepted,
     )
 
 

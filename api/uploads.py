@@ -334,17 +334,12 @@ def _stored(home: Path, ticket: str) -> AppendResult:
     """What the store made of a batch that was handed over, once it is published. Raises JobFailed."""
     from signals.batch import BatchRefused
     from signals.handing import Handing
-    from signals.home import Home
-    from signals.publish import published_version
 
-    handing, deadline = Handing(home), time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        found = handing.settle([ticket], 5.0)[ticket]
-        if isinstance(found, BatchRefused):
-            raise JobFailed(body_of(Problem(422, "import-refused", str(found))))
-        if found is not None and published_version(Home(home)) >= found.data_version:
-            return found
-        if not handing.store():
-            time.sleep(0.1)
+    try:
+        found = Handing(home).published(ticket, PATIENCE_SECONDS)
+    except BatchRefused as refusal:
+        raise JobFailed(body_of(Problem(422, "import-refused", str(refusal)))) from refusal
+    if found is not None:
+        return found
     detail = f"nobody has stored the data for {PATIENCE_SECONDS:.0f} s; it waits as {ticket} and is stored, not lost"
     raise JobFailed(body_of(Problem(503, "not-stored-yet", detail)))

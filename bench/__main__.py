@@ -23,6 +23,7 @@ COMMANDS = (
     ("bench.noise",),
     ("bench.planned",),
     ("bench.scenarios",),
+    ("bench.events",),
     ("bench.shocks",),
     ("bench.holidays",),
     ("bench.hierarchy",),

@@ -7,7 +7,7 @@ With `--tasks DIR`, a folder with `score.py`, `tasks/` and `results/`: real sale
 For every task, for all of it, for the part that choices of the method were made on and for the rest: our scores, and
 the paired ratio to the best peer, by `mase` and by `sql` each its own, with standard errors. At the end the geometric
 means of these ratios over tasks. `--task NAME` scores one, `--without-signals` adds the engine with none offered.
-`--engine detailed` also prints ratios to the fast engine, and of each member what it gains and costs.
+`--engine detailed` also prints ratios to the fast engine, and of each member what it gains, its seconds and memory.
 """
 
 from __future__ import annotations

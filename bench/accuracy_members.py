@@ -1,7 +1,10 @@
-"""What each member of the detailed engine is worth: the error without it, and its seconds."""
+"""What each member of the detailed engine is worth: the error without it, its seconds and its memory."""
 
 from __future__ import annotations
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
@@ -23,9 +26,36 @@ def left_out(case: Case, with_signals: bool, kept: Kept) -> dict[str, pd.DataFra
     }
 
 
+def megabytes(case: Case, with_signals: bool, name: str) -> float:
+    """By how much one forecast by an engine raises the peak memory of this process: wants a process of its own."""
+    before = _peak()
+    answer(case, with_signals, name)
+    return (_peak() - before) / 1000
+
+
+def _peak() -> int:
+    """Peak memory of this process in kB as Linux tells it; getrusage would begin with that of the parent."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+
+
+def print_memory(case: Case, names: list[str]) -> None:
+    """One line: the memory that each engine alone, and the whole stack, takes for a case, libraries included."""
+    told = []
+    for name in names:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            told.append(f"{name} {pool.submit(megabytes, case, True, name).result():.0f}")
+    print(f"  MB of memory for one case beyond what the process holds before: {', '.join(told)}")
+
+
+def member_names(rows: pd.DataFrame) -> list[str]:
+    """The members whose costs are in the rows of cases."""
+    return [column.removeprefix(CPU) for column in rows.columns if column.startswith(CPU)]
+
+
 def print_members(score: ModuleType, parts: dict[str, pd.DataFrame]) -> None:
     """One line a member: by how much its presence lowers the error, in each part of the task, and what it costs."""
-    names = [column.removeprefix(CPU) for column in parts["all"].columns if column.startswith(CPU)]
+    names = member_names(parts["all"])
     if not names:
         return
     print("  members: gain = 100 (1 - mase / mase without it), its standard error, and seconds of CPU a case")

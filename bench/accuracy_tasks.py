@@ -11,7 +11,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
-from bench.accuracy_members import DETAILED, print_members
+from bench.accuracy_members import DETAILED, member_names, print_members, print_memory
 from bench.accuracy_run import rows_of
 from bench.accuracy_special import print_special
 
@@ -120,6 +120,7 @@ def print_tasks(
         if engine == DETAILED:
             print_beside_fast(score, rows, rows_of(score, pairs, True, jobs))
             print_members(score, parts(rows))
+            print_memory(pairs[-1][0], [*member_names(rows), DETAILED])
         sys.stdout.flush()
     print()
     print_means(tables)

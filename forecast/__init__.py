@@ -9,8 +9,10 @@ from forecast.backtest import Backtest, Quality
 from forecast.changes import Change
 from forecast.core import backtest, forecast, what_if
 from forecast.errors import ForecastError, HistoryError, OptionError, SignalsError
+from forecast.events import Event
 from forecast.like import forecast_like
 from forecast.phases import Phases, phase_of
+from forecast.proposals import Proposal, detect
 from forecast.reconcile import Hierarchy, reconcile
 from forecast.result import EngineUsed, Forecast, SignalReport
 from forecast.what_if import Outcome, WhatIf
@@ -19,6 +21,7 @@ __all__ = [
     "Backtest",
     "Change",
     "EngineUsed",
+    "Event",
     "Forecast",
     "ForecastError",
     "Hierarchy",
@@ -26,6 +29,7 @@ __all__ = [
     "OptionError",
     "Outcome",
     "Phases",
+    "Proposal",
     "Quality",
     "SignalReport",
     "SignalValues",
@@ -33,6 +37,7 @@ __all__ = [
     "Values",
     "WhatIf",
     "backtest",
+    "detect",
     "forecast",
     "forecast_like",
     "phase_of",

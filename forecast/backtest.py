@@ -27,7 +27,9 @@ from forecast.transform import FloatArray, Transform
 
 _REVISED_ORIGINS = 26  # each is a history of its own
 _WIDEST = 3.0
-_NARROWEST = 0.8  # errors of a stack over those of the record that its intervals are drawn from
+_NARROWEST = 0.85  # errors of a stack over those of the record that its intervals are drawn from
+_EXPECTED = 0.95  # the same before its few origins are seen
+_UNSEEN = 2.0  # how much that expectation counts beside them
 
 
 @dataclass(frozen=True)
@@ -128,13 +130,13 @@ class Backtest:
 class Vintages:
     """Past origins (v,) forecast from what had been printed by then: medians and seasonal naive's (s, v).
 
-    Or those of a stack, which has few. `least` bounds from below how its errors compare with those of all origins.
+    Or those of a stack, whose few origins are `drawn` to what is expected of one.
     """
 
     origins: IntArray
     median: FloatArray
     naive: FloatArray
-    least: float = 1.0
+    drawn: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def rolling(
     own = None
     if rolled.denser:
         naive = seasonal_naive.medians(problem, rolled.origins, rolled.steps)
-        own = Vintages(rolled.origins, rolled.median, naive, _NARROWEST)
+        own = Vintages(rolled.origins, rolled.median, naive, drawn=True)
     record = rolled.denser or rolled
     past = Past(record.origins, record.steps, record.median, record.reported, record.disagreement, own)
     if sources.revised and moment is not None:
@@ -234,13 +236,16 @@ def _mean_steps(z: FloatArray) -> FloatArray:
 
 
 def _wider(values: FloatArray, past: Past, told: Vintages, z: FloatArray) -> float:
-    """Errors of past vintages over `values` at the same origins and steps, from `told.least` to `_WIDEST`."""
+    """Errors of what is `told` over `values` at the same origins and steps; no smaller unless of a stack."""
     both = np.isin(told.origins, past.origins)
     theirs = np.abs(past.ahead(z, told.origins[both]) - told.median[:, both])
     ours = np.abs(values[:, np.searchsorted(past.origins, told.origins[both])])
     if both.sum() < intervals.MIN_ORIGINS or not np.nansum(ours) > 0:
         return 1.0
-    return float(np.clip(np.nansum(theirs) / np.nansum(ours), told.least, _WIDEST))
+    ratio = np.nansum(theirs) / np.nansum(ours)
+    if told.drawn:
+        return float(np.clip((ratio + _UNSEEN * _EXPECTED) / (1 + _UNSEEN), _NARROWEST, _WIDEST))
+    return float(np.clip(ratio, 1.0, _WIDEST))
 
 
 def scored(

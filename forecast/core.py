@@ -19,6 +19,7 @@ from forecast.configuration import named
 from forecast.engines import Wanted
 from forecast.engines.base import Engine, Path, Problem
 from forecast.errors import HistoryError, OptionError, SignalsError
+from forecast.events import Applied, Event, cleaned
 from forecast.intervals import Errors
 from forecast.options import check_horizon, checked_levels, moment_of
 from forecast.phases import BEGINS, ENDS
@@ -51,6 +52,8 @@ class _Run:
     path: Path
     errors: Errors
     moment: pd.Timestamp | None
+    known: Series  # with the events that were taken out of `series`
+    events: tuple[Applied, ...]
 
 
 def forecast(
@@ -67,6 +70,7 @@ def forecast(
     season_length: float | None = None,
     deadline_ms: float | None = None,
     members: Collection[str] | None = None,
+    events: Sequence[Event] = (),
     category: str | None = None,
     unit: str | None = None,
 ) -> Forecast:
@@ -78,12 +82,13 @@ def forecast(
     became known later. `calendar` names a country whose moving holidays are followed, and whose holidays are offered
     as a signal. `scenario` maps a signal to another path, a Series of values on dates. `levels` are per cent.
     `deadline_ms` is the time that the engines "auto" and "detailed" may take; with the `members` that it left before
-    (`engine.members` of that answer) no clock decides, and the same answer comes. Raises ForecastError for bad input.
+    (`engine.members` of that answer) no clock decides, and the same answer comes. `events` are taken out of what the
+    engine sees (see `Event`). Raises ForecastError for bad input.
     """
     started = time.perf_counter()
     checked = checked_levels(levels)
     wanted = Wanted(engine, deadline_ms, members)
-    run = _run(history, horizon, signals, wanted, frequency, as_of, calendar, season_length, None, False)
+    run = _run(history, horizon, signals, wanted, frequency, as_of, calendar, season_length, None, False, events)
     effects = Conditional(run.problem, run.series).effects(scenario) if scenario else ()
     return _answer(run, checked, effects, calendar, category, unit, started)
 
@@ -113,7 +118,7 @@ def _answer(
         unit=unit,
         frequency=run.series.frequency,
         as_of=run.moment,
-        history=run.series,
+        history=run.known,
         history_start=run.series.start,
         history_end=run.series.end - np.timedelta64(1, "D"),
         engine=_engine_used(run, calendar, effects),
@@ -127,6 +132,7 @@ def _answer(
         signals=_reports(run, importance),
         importance=importance,
         backtest=scored(run.past, run.errors, run.problem, run.series, run.scale, levels, run.engine.name),
+        events=run.events,
         warnings=_warnings(run, weekdays, clipped, bool(effects)),
         fit_ms=1000 * (time.perf_counter() - started),
     )
@@ -144,6 +150,7 @@ def what_if(
     as_of: str | pd.Timestamp | None = None,
     calendar: str | None = None,
     season_length: float | None = None,
+    events: Sequence[Event] = (),
     category: str | None = None,
     unit: str | None = None,
 ) -> WhatIf:
@@ -154,7 +161,8 @@ def what_if(
     """
     started = time.perf_counter()
     checked = checked_levels(levels)
-    run = _run(history, horizon, signals, Wanted(engine), frequency, as_of, calendar, season_length, None, False)
+    wanted = Wanted(engine)
+    run = _run(history, horizon, signals, wanted, frequency, as_of, calendar, season_length, None, False, events)
     baseline = _answer(run, checked, (), calendar, category, unit, started)
     conditional, mean = Conditional(run.problem, run.series), _mean_of(run)
     outcomes = {}
@@ -187,6 +195,7 @@ def backtest(
     as_of: str | pd.Timestamp | None = None,
     calendar: str | None = None,
     season_length: float | None = None,
+    events: Sequence[Event] = (),
 ) -> Backtest:
     """Forecast from up to `origins` past origins (what the engine can afford where None) and score what has come true.
 
@@ -195,7 +204,8 @@ def backtest(
     if origins is not None and (isinstance(origins, bool) or not isinstance(origins, int) or origins < 1):
         raise OptionError("origins", origins, "a whole number from 1")
     checked = checked_levels(levels)
-    run = _run(history, horizon, signals, Wanted(engine), frequency, as_of, calendar, season_length, origins, True)
+    wanted = Wanted(engine)
+    run = _run(history, horizon, signals, wanted, frequency, as_of, calendar, season_length, origins, True, events)
     return scored(run.past, run.errors, run.problem, run.series, run.scale, checked, run.engine.name)
 
 
@@ -210,12 +220,15 @@ def _run(
     season_length: float | None,
     origins: int | None,
     every_step: bool,
+    events: Sequence[Event],
 ) -> _Run:
     check_horizon(horizon)
     wanted.check()
     moment = moment_of(as_of)
-    past_versions = versions(history, frequency, season_length, moment)
-    series = past_versions.read(moment)
+    all_versions = versions(history, frequency, season_length, moment)
+    known = all_versions.read(moment)
+    past_versions, applied = cleaned(all_versions, known, events)
+    series = past_versions.read(moment) if applied else known
     offered = read(signals, moment) + (read(holidays_signal(series, horizon, calendar)) if calendar else [])
     sources = Sources(past_versions, _unreserved(offered), horizon, calendar)
     moment = sources.moment(moment)
@@ -242,6 +255,8 @@ def _run(
         path,
         errors_of(past, problem),
         moment,
+        known,
+        applied,
     )
 
 
@@ -309,7 +324,7 @@ def _label(labels: freq.Days, edge: int) -> str | None:
 
 
 def _warnings(run: _Run, weekdays: list[int], clipped: bool, scenario: bool) -> list[str]:
-    found = list(run.series.notes)
+    found = list(run.known.notes)
     if weekdays:
         found.append(plausible.closed_note(weekdays))
     strange = plausible.implausible(run.series)

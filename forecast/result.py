@@ -11,6 +11,7 @@ import pandas as pd
 from forecast import intervals
 from forecast.backtest import Backtest, Quality
 from forecast.errors import OptionError
+from forecast.events import Applied
 from forecast.explain import Importance
 from forecast.frequency import Days
 from forecast.series import Series
@@ -107,6 +108,7 @@ class Forecast:
     signals: list[SignalReport]
     importance: list[Importance]
     backtest: Backtest
+    events: tuple[Applied, ...] = ()  # that were taken out of what the engine saw; `history` still has them
     warnings: list[str]
     fit_ms: float
 
@@ -187,6 +189,7 @@ class Forecast:
                 for i in self.importance
             ],
             "quality": _plain(quality) | {"coverage": dict(quality.coverage)},
+            "events": [_plain(e) | {"first": str(e.first), "last": str(e.last)} for e in self.events],
             "warnings": self.warnings,
             "timing_ms": {"fit": self.fit_ms},
         }
@@ -216,7 +219,7 @@ def _told(engine: EngineUsed) -> dict[str, Any]:
     return {name: value for name, value in _plain(engine).items() if name != "members"} | members
 
 
-def _plain(record: EngineUsed | SignalReport | Quality) -> dict[str, Any]:
+def _plain(record: EngineUsed | SignalReport | Quality | Applied) -> dict[str, Any]:
     return dict(vars(record))
 
 

@@ -79,7 +79,7 @@ class WhatIf:
         rows = base.to_dict()["forecast"]
         total = float(base.mean.sum())
         return {
-            **{name: head[name] for name in ("category", "unit", "frequency", "as_of", "history", "engine")},
+            **{name: head[name] for name in ("category", "unit", "frequency", "as_of", "history", "engine", "events")},
             "baseline": {"periods": [_without(row, "contributions") for row in rows], "total": total},
             "scenarios": [_plain(one, total) for one in self.outcomes.values()],
             "warnings": head["warnings"],

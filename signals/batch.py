@@ -27,6 +27,7 @@ class Batch:
     Moments are datetime64 without a zone: `start` and `end` local dates of a half-open period, `known_at` UTC or NaT,
     which lets the store decide: a period's first version became known at its end + `lag`, a changed one now.
     A missing quantity or value withdraws what was known. Metadata left missing keeps what the store already knows.
+    `events` are decisions of a person on what happened in some periods, made at the batch's `now`.
     `cursors` say through which moment (UTC) the source of a signal has been read.
     `reread`: what a mended parser makes of a payload that was landed at the batch's `now`. An undated row is then dated
     as if nothing else were known of its period, a row dated `now` was observed; either replaces what was recorded for
@@ -39,6 +40,7 @@ class Batch:
     signals: pd.DataFrame | None = None
     observations: pd.DataFrame | None = None
     candidates: pd.DataFrame | None = None
+    events: pd.DataFrame | None = None
     cursors: pd.DataFrame | None = None
     payload_sha: str = ""
     lag: timedelta = timedelta(0)
@@ -119,6 +121,7 @@ NUMBER = _Kind(pa.float64(), _number, "numbers")
 FLAG = _Kind(pa.bool_(), _flag, "true or false")
 SPAN = _Kind(pa.duration("us"), _span, "timedelta64")
 
+DECISIONS = ("accepted", "refused")
 _NAMES = ("category", "signal")
 _PERIOD = (_Column("start", MOMENT, True, True), _Column("end", MOMENT, True, True))
 COLUMNS: dict[str, tuple[_Column, ...]] = {
@@ -149,6 +152,14 @@ COLUMNS: dict[str, tuple[_Column, ...]] = {
         _Column("known_at", MOMENT),
         _Column("window", TEXT, missing=""),
         _Column("is_partial", FLAG),
+    ),
+    "events": (
+        _Column("category", TEXT, True, True),
+        _Column("kind", TEXT, True, True),
+        *_PERIOD,
+        *(_Column(n, TEXT, True, True) for n in ("decision", "author")),
+        _Column("reason", TEXT),
+        _Column("evidence", TEXT),
     ),
     "cursors": (_Column("signal", TEXT, True, True), _Column("through", MOMENT, True, True)),
 }
@@ -188,11 +199,20 @@ def _table(table: str, frame: pd.DataFrame, now: datetime) -> pa.Table:
     if "known_at" in checked:
         remedy = f"it lies in the future (now is {now} UTC): give UTC, or leave it out"
         _refuse_where(checked["known_at"] > pd.Timestamp(now), table, frame, "known_at", remedy)
-    if "attributes" in checked:
-        broken = ~checked["attributes"].map(_is_json).astype(bool)
-        _refuse_where(broken, table, frame, "attributes", "it must be a JSON object")
+    _check_kinds_of_text(table, checked, frame)
     schema = pa.schema([(c.name, c.kind.arrow) for c in columns])
     return pa.Table.from_pandas(checked, schema=schema, preserve_index=False)
+
+
+def _check_kinds_of_text(table: str, checked: pd.DataFrame, frame: pd.DataFrame) -> None:
+    """Texts that hold JSON, or one of a few words."""
+    for name in ("attributes", "evidence"):
+        if name in checked:
+            broken = ~checked[name].map(_is_json).astype(bool)
+            _refuse_where(broken, table, frame, name, "it must be a JSON object")
+    if "decision" in checked:
+        unknown = ~checked["decision"].isin(DECISIONS)
+        _refuse_where(unknown, table, frame, "decision", f"it must be one of {', '.join(DECISIONS)}")
 
 
 def _check_texts(table: str, checked: pd.DataFrame, frame: pd.DataFrame) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from signals.batch import AppendResult, Batch, BatchRefused
 from signals.home import Home
 from signals.inbox import hand_over, receipt
-from signals.publish import newest_version
+from signals.publish import newest_version, published_version
 from signals.store import Store, StoreBusy
 
 EVERY = 5.0  # seconds between two rounds of storing what waits, while nobody else owns the store
@@ -57,6 +57,22 @@ class Handing:
                 return found
             if not self.store():
                 time.sleep(0.1)
+
+    def published(self, ticket: str, timeout: float) -> AppendResult | None:
+        """What the store made of a batch, once readers can see it; None where that takes longer.
+
+        Raises BatchRefused.
+        """
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            found = self.settle([ticket], min(left, EVERY))[ticket]
+            if isinstance(found, BatchRefused):
+                raise found
+            if found is not None and published_version(Home(self._home)) >= found.data_version:
+                return found
+            if not self.store():
+                time.sleep(0.1)
+        return None
 
     def _answer(self, ticket: str) -> AppendResult | BatchRefused | None:
         try:

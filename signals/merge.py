@@ -127,6 +127,8 @@ def add(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table], s
         counts += _add_values(connection, _SALES, tables["sales"], stamp)
     if "observations" in tables:
         counts += _add_values(connection, _OBSERVATION, tables["observations"], stamp)
+    if "events" in tables:
+        counts += _add_events(connection, tables["events"], stamp)
     if "cursors" in tables:
         counts += _add_cursors(connection, tables["cursors"], stamp)
     return counts
@@ -141,7 +143,7 @@ def _incoming(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> Iterato
         connection.unregister("incoming")
 
 
-def _count(connection: duckdb.DuckDBPyConnection, sql: str, parameters: list[object]) -> int:
+def _count(connection: duckdb.DuckDBPyConnection, sql: str, parameters: list[object] | Mapping[str, object]) -> int:
     """Run an INSERT and return how many rows it added."""
     return int(run(connection, sql, parameters)[0][0])
 
@@ -211,6 +213,29 @@ def _add_candidates(connection: duckdb.DuckDBPyConnection, rows: pa.Table, stamp
                    SELECT category, signal FROM incoming EXCEPT SELECT category, signal FROM candidate
                ) ORDER BY 1, 2""",
             [stamp.recorded, stamp.batch],
+        )
+    return Counts(metadata=added)
+
+
+def _add_events(connection: duckdb.DuckDBPyConnection, rows: pa.Table, stamp: Stamp) -> Counts:
+    """Decisions on events; one that says what the last one on the same event says is not added.
+
+    None is dated before the one that it replaces, should the clock have gone back.
+    """
+    with _incoming(connection, rows):
+        _refuse_unknown(connection, "events", "category", "incoming")
+        added = _count(
+            connection,
+            """INSERT INTO event BY NAME
+               WITH last AS (
+                   SELECT * FROM event QUALIFY row_number() OVER (
+                       PARTITION BY category, kind, "start", "end" ORDER BY known_at DESC, recorded DESC) = 1)
+               SELECT i.*, greatest(last.known_at, $now) AS known_at, $recorded AS recorded, $batch AS batch
+               FROM (SELECT DISTINCT * FROM incoming) i LEFT JOIN last USING (category, kind, "start", "end")
+               WHERE i.decision IS DISTINCT FROM last.decision OR i.author IS DISTINCT FROM last.author
+                     OR i.reason IS DISTINCT FROM last.reason
+               ORDER BY category, "start", kind""",
+            {"now": stamp.now, "recorded": stamp.recorded, "batch": stamp.batch},
         )
     return Counts(metadata=added)
 

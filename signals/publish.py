@@ -25,6 +25,7 @@ ORDER = {
     "signal": "signal, recorded",
     "candidate": "category, signal, recorded",
     "cursor": "signal, recorded",
+    "event": 'category, "start", known_at, recorded',
     "sales": 'category, "start", known_at, recorded',
     "observation": 'signal, "start", known_at, recorded',
 }

@@ -61,7 +61,19 @@ CREATE TABLE cursor (
 ALTER TABLE signal ADD COLUMN attributes VARCHAR;  -- a JSON object
 """
 
-STEPS: tuple[str, ...] = (_FIRST, _PULLING)
+# What a person decided on what looks like an event in the sales: half-open spans of periods.
+_EVENTS = """
+CREATE TABLE event (
+    category VARCHAR NOT NULL, kind VARCHAR NOT NULL, start TIMESTAMP NOT NULL, "end" TIMESTAMP NOT NULL,
+    decision VARCHAR NOT NULL,         -- accepted, refused
+    author VARCHAR NOT NULL, reason VARCHAR,
+    evidence VARCHAR,                  -- a JSON object: what was proposed when it was decided
+    known_at TIMESTAMP NOT NULL,       -- when it was decided
+    recorded BIGINT NOT NULL, batch VARCHAR NOT NULL
+);
+"""
+
+STEPS: tuple[str, ...] = (_FIRST, _PULLING, _EVENTS)
 
 
 class SchemaMismatch(RuntimeError):

@@ -251,6 +251,19 @@ class Snapshot:
             self.category(category)
         return [str(name) for (name,) in rows]
 
+    def events(self, as_of: datetime | None = None, data_version: int | None = None) -> pd.DataFrame:
+        """All decisions on events in the order in which they were taken, those that were reversed too.
+
+        Columns: category, kind, start, end, decision, author, reason, evidence (JSON), known_at.
+        Raises VersionNotPublished.
+        """
+        view = self._view
+        return view.frame(
+            "SELECT * EXCLUDE (recorded, batch) FROM snap.event WHERE known_at <= ? AND recorded <= ?"
+            " ORDER BY known_at, recorded",
+            [_moment(as_of), _bounded(view, data_version)],
+        )
+
     def served_by(self, signals: Sequence[str]) -> list[tuple[str, str]]:
         """Each of these signals with each category that it may serve; `*` is every category."""
         rows = self._view.rows(

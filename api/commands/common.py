@@ -103,8 +103,8 @@ engine = click.option(
     "--engine",
     default="fast",
     show_default=True,
-    help="The engine that forecasts: auto, boosting, croston, detailed, ets, fast, prophet, reduction, sarimax, sba, "
-    "seasonal_naive, theta, tsb, unobserved_components or a plug-in's.",
+    help="The engine that forecasts: additive, auto, boosting, croston, detailed, direct, direct_additive, ets, fast, "
+    "prophet, reduction, sarimax, sba, seasonal_naive, theta, tsb, unobserved_components or a plug-in's.",
 )
 budget = click.option(
     "--budget",

@@ -47,6 +47,7 @@ PHASE_OUT = click.option("--phase-out", help="When sales end, written in the sam
 @LEVELS
 @common.as_json
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV: ds, mean, median, lo-80, hi-80, …")
+@click.option("--without-events", is_flag=True, help="Leave the sales as they are, accepted events included.")
 @click.pass_context
 def forecast_command(
     ctx: click.Context,
@@ -61,6 +62,7 @@ def forecast_command(
     levels: tuple[int, ...],
     as_json: bool,
     as_csv: bool,
+    without_events: bool,
 ) -> None:
     """Forecast CATEGORY from its sales and its candidate signals.
 
@@ -75,7 +77,15 @@ def forecast_command(
     snapshot = common.open_newest(ctx)
     said = Said(like or None, phase_in, phase_out)
     result = forecast_category(
-        snapshot, category, horizon, as_of=as_of, engine=engine, deadline_ms=budget, levels=levels, said=said
+        snapshot,
+        category,
+        horizon,
+        as_of=as_of,
+        engine=engine,
+        deadline_ms=budget,
+        levels=levels,
+        events=not without_events,
+        said=said,
     )
     if as_csv:
         click.echo(result.to_frame().to_csv(index=False, date_format="%Y-%m-%d"), nl=False)
@@ -111,6 +121,8 @@ def _write_forecast(answer: dict[str, Any]) -> None:
     used = answer["engine"]
     if (used["name"], used["reason"]) != ("fast", "asked for by name"):  # as of all other answers
         click.echo(f"Engine: {used['name']}, {used['reason']}.")
+    for event in answer["events"]:
+        click.echo(f"Event: {event['sentence']}.")
     if used["name"] != "like":  # its signals are those of the categories that it borrows from
         _write_signals(answer["signals"])
     for warning in answer["warnings"]:

@@ -111,6 +111,7 @@ class Section:
     old: str
     signals: list[SignalRow]
     measures: list[Measure]
+    events: list[str]
     warnings: list[str]
     forecast_table: Table
     drivers_table: Table
@@ -160,6 +161,7 @@ def section(item: ReportItem, anchor: str, now: datetime) -> Section:
         old=old_note(item, now),
         signals=signal_rows(item),
         measures=measures(item),
+        events=[event.sentence for event in result.events],
         warnings=[*narrow_ranges(item), *result.warnings],
         forecast_table=table,
         drivers_table=drivers_table(item),

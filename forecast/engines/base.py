@@ -131,6 +131,8 @@ class Engine(ABC):
     follows_season: ClassVar[bool] = True
     damps_trend: ClassVar[bool] = False
     """Whether its trends fade of themselves, or there are none; a stack damps those of others."""
+    leads: ClassVar[bool] = False
+    """Whether a stack starts from it: members that do not lead have to improve on those that do."""
 
     @abstractmethod
     def predict(self, problem: Problem) -> Path:

@@ -1,4 +1,4 @@
-"""The detailed engine: a stack of members for planning, seconds where the fast engine takes milliseconds."""
+"""The detailed engine: a stack of members for planning, tenths of a second where the fast engine takes milliseconds."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Asked = list[Path | str] | str  # what a member says of each problem, or why it 
 
 
 class Detailed(Engine):
-    """Members weighed by what they got wrong at past origins; beside the fast engine, where that is one of them."""
+    """Members weighed by what they got wrong at past origins, starting from those that lead."""
 
     name = "detailed"
-    summary = "stack of the other engines, weighed by their record at past origins, for planning; seconds"
+    summary = "stack of the other engines, weighed by their record at past origins, for planning"
     uses_signals = True
     damps_trend = True
     backtest_origins = ORIGINS
@@ -81,8 +81,8 @@ class Detailed(Engine):
         nothing = np.full(problems[-1].horizon, np.nan)
         told = [[nothing if isinstance(p, str) else p.median for p in own] for own in paths.values()]
         forecasts = np.array(told).reshape(len(paths), len(problems), -1)
-        names = list(paths)
-        weight = weights(forecasts, problems, names.index(Fast.name) if Fast.name in names else None)
+        leads = {member.name for member in (*self._members, *self._slow_moving) if member.leads}
+        weight = weights(forecasts, problems, [i for i, name in enumerate(paths) if name in leads])
         medians = np.einsum("mp,mph->ph", weight, np.nan_to_num(forecasts))
         now = {name: 0.0 for name, own in asked.items() if own != _LATE}
         now |= zip(paths, weight[:, -1].tolist(), strict=True)

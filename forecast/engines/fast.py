@@ -44,6 +44,7 @@ class Fast(Engine):
     summary = "blend of smoothed levels, damped trends and seasonal experts, with signals that earned their place"
     uses_signals = True
     damps_trend = True
+    leads = True
     backtest_origins = 104
 
     def predict(self, problem: Problem) -> Path:

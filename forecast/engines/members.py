@@ -18,6 +18,7 @@ HALF_TREND = 1.0  # seasons after which half of a trend's slope is left
 _NO_SEASON = 13.0  # periods, where there is none
 _BEYOND = 1.0  # times the range of the history: further outside of it a forecast has exploded
 _LEAST_RANGE = 0.5  # on the working scale
+_PLAIN = b" without trading days"
 
 
 @dataclass(frozen=True)
@@ -25,19 +26,19 @@ class View:
     """A problem as members see it: what only the fast engine knows how to find is taken out before and added after.
 
     `plain` is the problem without the effects of trading days, `days` (horizon,) those ahead; `signals` are the terms
-    of the admitted ones. `key` names all that a member sees.
+    of the admitted ones. `fast` is what the fast engine says of the whole. `key` names all that a member sees.
     """
 
-    whole: Problem
     plain: Problem
+    fast: Path | str
     days: FloatArray | None
     signals: dict[str, FloatArray]
     key: bytes
 
-    def added(self, member: Engine) -> dict[str, FloatArray]:
-        """The terms that the member's own lack."""
+    def added(self, *, signals: bool) -> dict[str, FloatArray]:
+        """The terms that a member's own lack: those of trading days, and where wanted those of signals."""
         days = {} if self.days is None else {DRIVER: self.days}
-        return days if member.uses_signals else days | self.signals
+        return days | self.signals if signals else days
 
 
 @dataclass
@@ -60,13 +61,13 @@ class Kept:
         season, n = round(max(problem.season_lengths, default=1.0)), len(problem)
         days = effects_of(problem.ds, problem.z, season)
         if days is None:
-            return View(problem, problem, None, signals, key)
-        return View(problem, replace(problem, z=problem.z - days[:n]), days[n:], signals, key)
+            return View(problem, fast, None, signals, key)
+        return View(replace(problem, z=problem.z - days[:n]), fast, days[n:], signals, key)
 
     def path(self, member: Engine, view: View) -> Path | str:
         """The forecast of a member."""
         if isinstance(member, Fast):
-            return self._made(member, view.key, lambda: _tried(member, view.whole))
+            return view.fast if view.days is None else self._made(member, view.key + _PLAIN, lambda: _adjusted(view))
         return self._made(member, view.key, lambda: _completed(member, view))
 
     def _made(self, member: Engine, key: bytes, make: Callable[[], Path | str]) -> Path | str:
@@ -91,8 +92,18 @@ def _completed(member: Engine, view: View) -> Path | str:
     path = _tried(member, view.plain)
     if isinstance(path, str) or not member.follows_season:
         return path
+    return _with(path, view.added(signals=not member.uses_signals))
+
+
+def _adjusted(view: View) -> Path | str:
+    """The fast engine after the trading days that the history's own changes tell, rather than its blend's errors."""
+    path = _tried(Fast(), replace(view.plain, regressors=()))
+    return path if isinstance(path, str) else _with(path, view.added(signals=True))
+
+
+def _with(path: Path, added: dict[str, FloatArray]) -> Path:
     terms = dict(path.terms)
-    for name, term in view.added(member).items():
+    for name, term in added.items():
         terms[name] = terms.get(name, 0.0) + term
     return replace(path, terms=terms)
 

@@ -1,10 +1,12 @@
 """Non-negative weights of a stack's members, prequential: those at an origin rest on errors that were known there.
 
-x x x x x o . . .        the first origin: the leader alone
+x x x x x o . . .        the first origin: the leaders alone
 x x x x x x x o . .      from here on each weighs by the errors that had come true
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,16 +14,16 @@ from forecast.engines.base import Problem
 from forecast.transform import FloatArray
 
 LARGEST = 3.0  # times the usual error of its step: more of one error does not count, so no shock decides alone
-DRAWN = 3.0  # how strongly the best mix is drawn to the leader: as by so many times the errors there are
-POWER = 2.0  # of a member's record, to which it is drawn where the leader has no forecast
+DRAWN = 10.0  # how strongly the best mix is drawn to the leaders: as by so many errors of the usual size
+POWER = 2.0  # of a member's record, to which it is drawn where no leader has a forecast
 _SUM = 1e4  # how exactly weights add up to one before they are divided by their sum
 
 
-def weights(forecasts: FloatArray, problems: list[Problem], leader: int | None = None) -> FloatArray:
+def weights(forecasts: FloatArray, problems: list[Problem], leaders: Sequence[int] = ()) -> FloatArray:
     """Weights (members, problems), each column adding up to 1, for `forecasts` (members, problems, horizon).
 
-    The problems rise in time and the last one is now; a forecast is NaN where a member has none. The `leader` is the
-    member that others have to improve on.
+    The problems rise in time and the last one is now; a forecast is NaN where a member has none. The `leaders` are the
+    members that others have to improve on; among themselves they start equal.
     """
     ends = np.array([p.ds[len(p) - 1] for p in problems])
     out = np.zeros(forecasts.shape[:2])
@@ -29,8 +31,8 @@ def weights(forecasts: FloatArray, problems: list[Problem], leader: int | None =
         there = np.asarray(np.isfinite(forecasts[:, i]).all(axis=1))
         places = np.searchsorted(problem.ds[: len(problem)], ends[:i])
         errors = _errors(forecasts[there, :i], problem, places)
-        led = leader is not None and bool(there[leader])
-        prior = (np.flatnonzero(there) == leader).astype(float) if led else _by_record(errors)
+        led = np.isin(np.flatnonzero(there), leaders).astype(float)
+        prior = led / led.sum() if led.any() else _by_record(errors)
         out[there, i] = _mixed(errors, prior)
     return out
 
@@ -75,7 +77,7 @@ def _mixed(errors: FloatArray, prior: FloatArray) -> FloatArray:
     from scipy.optimize import nnls  # heavy, and only wanted by a stack
 
     count, pairs = errors.shape
-    ridge = np.sqrt(DRAWN * pairs * np.square(errors).mean())
+    ridge = np.sqrt(DRAWN * np.square(errors).mean())
     one = _SUM * ridge
     left = np.vstack([errors.T, ridge * np.eye(count), np.full((1, count), one)])
     right = np.concatenate([np.zeros(pairs), ridge * prior, [one]])

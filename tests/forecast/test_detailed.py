@@ -10,8 +10,10 @@ from series_makers import weekly_sales
 from forecast import OptionError, forecast
 from forecast.engines import Engine, Kept, Path, Problem, engine
 from forecast.engines.detailed import Detailed
+from forecast.engines.fast import Fast
 from forecast.engines.seasonal_naive import SeasonalNaive
 from forecast.engines.stack import weights
+from forecast.trading_days import weekday_contrasts
 
 
 class Last(Engine):
@@ -86,9 +88,18 @@ def test_others_have_to_improve_on_the_leader() -> None:
     rng = np.random.default_rng(0)
     problems = [_walk(n, rng) for n in (60, 64, 68, 72)]
     forecasts = np.array([[member.predict(p).median for p in problems] for member in (Last(), Far())])
-    assert weights(forecasts, problems, 1)[:, 0].tolist() == [0.0, 1.0]
-    drawn, free = (weights(forecasts, problems, leader)[1, -1] for leader in (1, None))
+    assert weights(forecasts, problems, [1])[:, 0].tolist() == [0.0, 1.0]
+    assert weights(forecasts, problems, [0, 1])[:, 0].tolist() == [0.5, 0.5]
+    drawn, free = (weights(forecasts, problems, leaders)[1, -1] for leaders in ([1], []))
     assert free < drawn < 1
+
+
+def test_the_longer_the_record_the_less_the_leaders_count() -> None:
+    problems = [_walk(n, np.random.default_rng(0)) for n in range(40, 73, 4)]
+    forecasts = np.array([[member.predict(p).median for p in problems] for member in (Last(), Far())])
+    found = weights(forecasts, problems, [1])[1]
+    assert found[0] == 1
+    assert (np.diff(found) < 0).all()
 
 
 def _walk(n: int, rng: np.random.Generator) -> Problem:
@@ -128,6 +139,28 @@ def test_a_deadline_leaves_out_what_would_be_late() -> None:
 def test_a_history_too_short_for_a_record_weighs_all_the_same() -> None:
     result = forecast(weekly_sales(5), 8, engine=Detailed([Last(), SeasonalNaive()]))
     assert result.engine.reason.endswith("stacked from last 0.50, seasonal_naive 0.50")
+
+
+def _months(seed: int) -> pd.DataFrame:
+    """Seven years and a half of months in which Saturdays sell more than Sundays; level and season change slowly."""
+    n = 90
+    ds = pd.date_range("2012-01-01", periods=n, freq="MS")
+    contrasts = weekday_contrasts(ds.to_numpy().astype("datetime64[D]"))
+    assert contrasts is not None
+    noise = np.random.default_rng(seed).normal(size=(2, n))
+    z = 0.2 * np.sin(2 * np.pi * np.arange(n) / 12) + 0.01 * noise[0].cumsum() + 0.01 * noise[1] + 0.06 * contrasts[5]
+    return pd.DataFrame({"ds": ds, "y": 100 * np.exp(z)})
+
+
+def test_months_reach_the_members_without_their_trading_days() -> None:
+    errors: dict[str, float] = {"stack": 0.0, "fast": 0.0}
+    for seed in range(8):
+        sales = _months(seed)
+        for name, chosen in (("stack", Detailed([Fast()])), ("fast", Fast())):
+            result = forecast(sales[:84], 6, engine=chosen)
+            errors[name] += float(np.abs(result.median - sales["y"][84:].to_numpy()).mean())
+            assert "calendar" in result.contributions()
+    assert errors["stack"] < 0.95 * errors["fast"]
 
 
 def test_revised_histories_are_stacked_as_they_were_printed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import json
 import re
@@ -16,6 +17,7 @@ import pytest
 
 from api.reports.report import build_report
 from api.reports.sentences import three_sentences
+from forecast.events import Applied
 from forecast.plot import DARK, LIGHT
 
 EVIL = '<script>alert(1)</script> & "co" </td><img src=x onerror=alert(2)>'
@@ -232,6 +234,13 @@ def test_ranges_that_held_too_little_are_a_warning(make_item, scored):
     assert "the 95 % range held only" not in words
     assert "3 old data, ranges too narrow" in words
     assert "Warnings At past origins" in words
+
+
+def test_events_that_were_taken_out_are_told(make_item):
+    day = dt.date(2026, 3, 1)
+    event = Applied("stock_out", day, day, None, "stock-out of the week to 1 Mar 2026: taken as missing")
+    assert "Event taken out of the sales stock-out of the week to 1 Mar" in report(make_item(events=(event,))).text
+    assert "taken out of the sales" not in report(make_item()).text
 
 
 def test_a_gain_that_cannot_be_told_from_zero_is_called_so(make_item, signal):
