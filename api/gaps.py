@@ -1,4 +1,4 @@
-"""The time between the last known sales and the moment of forecasting."""
+"""What of the past is missing when one forecasts: sales that are not in yet, and when values became known."""
 
 from __future__ import annotations
 
@@ -61,3 +61,18 @@ def without(sales: pd.DataFrame, events: Sequence[Event]) -> pd.DataFrame:
         if event.kind != LEVEL_SHIFT:
             kept &= (sales["end"] <= pd.Timestamp(event.first)) | (sales["start"] > pd.Timestamp(event.last))
     return sales[kept]
+
+
+def assumed(sales: pd.DataFrame, observations: pd.DataFrame | None) -> list[str]:
+    """Whoever uses a `known_at` that nobody has observed says so."""
+    guessed = int((sales["known_basis"] == "assumed_lag").sum())
+    parts = [f"{guessed} of {len(sales)} sales values"] if guessed else []
+    if observations is not None:
+        signals = observations["signal"][observations["known_basis"] == "assumed_lag"].nunique()
+        parts += [f"{signals} of {observations['signal'].nunique()} signals"] if signals else []
+    if not parts:
+        return []
+    return [
+        f"when they became known is assumed, not observed, for {' and '.join(parts)} (end of the period and the "
+        "declared lag): the backtest takes them as published on time and never revised"
+    ]

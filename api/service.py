@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from api.decisions import in_force
-from api.gaps import gap_of, without
+from api.gaps import assumed, gap_of, without
 from api.likeness import NOTHING_SAID, Said, has_kin, kin_of, phases_of
 from api.moments import CLOCKS_DIFFER, parse
 from forecast import (
@@ -289,7 +289,7 @@ def read_inputs(
         horizon=horizon + (gap.periods if from_origin and not stale else 0),
         # Sales that ended long ago are forecast from where they end: counted from today, every period would be over.
         as_of=None if stale and as_of is None else moment,
-        warnings=(*([gap.warning(max_nowcast_days)] if stale else []), *_assumed(sales, observations)),
+        warnings=(*([gap.warning(max_nowcast_days)] if stale else []), *assumed(sales, observations)),
         events=accepted,
     )
 
@@ -337,21 +337,6 @@ def _declarations(snapshot: Snapshot, data_version: int) -> tuple[dict[str, bool
         dict(zip(frame["signal"], frame["future_known"], strict=True)),
         dict(zip(frame["signal"], frame["aggregation"], strict=True)),
     )
-
-
-def _assumed(sales: pd.DataFrame, observations: pd.DataFrame | None) -> list[str]:
-    """Whoever uses a `known_at` that nobody has observed says so."""
-    guessed = int((sales["known_basis"] == "assumed_lag").sum())
-    parts = [f"{guessed} of {len(sales)} sales values"] if guessed else []
-    if observations is not None:
-        signals = observations["signal"][observations["known_basis"] == "assumed_lag"].nunique()
-        parts += [f"{signals} of {observations['signal'].nunique()} signals"] if signals else []
-    if not parts:
-        return []
-    return [
-        f"when they became known is assumed, not observed, for {' and '.join(parts)} (end of the period and the "
-        "declared lag): the backtest takes them as published on time and never revised"
-    ]
 
 
 def _labelled(sales: pd.DataFrame, frequency: str) -> pd.DataFrame:
