@@ -22,8 +22,11 @@ from forecast import frequency as freq
 from forecast.arrays import SignalValues, Values
 from forecast.chunk_tables import Chunk, Outcome, tabulated
 from forecast.core import forecast
+from forecast.engines import engine
 from forecast.errors import ForecastError, HistoryError, SignalsError
 from forecast.frequency import Days, IntArray
+from forecast.options import check_horizon, checked_levels, moment_of
+from forecast.season import check_country
 from forecast.series import versions
 from forecast.transform import FloatArray
 
@@ -41,6 +44,17 @@ class ChunkOptions:
     as_of: str | None = None
     calendar: str | None = None
     season_length: float | None = None
+
+    def check(self) -> None:
+        """Raise OptionError for an option that no series could be forecast with, whatever its data."""
+        check_horizon(self.horizon)
+        engine(self.engine)
+        checked_levels(self.levels)
+        moment_of(self.as_of)
+        if self.frequency is not None:
+            freq.check(self.frequency)
+        if self.calendar is not None:
+            check_country(self.calendar)
 
 
 def forecast_chunk(

@@ -131,13 +131,12 @@ def _plan(
     from api.batch.plan import STAGE, Files, plan_files
     from api.batch.sql import stage_query
     from forecast.chunk import ChunkOptions
-    from forecast.engines import engine as known
 
-    known(engine)  # refuses an unknown one now, and not once a series
     moment = None if as_of is None else _utc(as_of).isoformat()
     options = ChunkOptions(
         horizon=horizon, engine=engine, levels=levels, frequency=frequency, as_of=moment, calendar=calendar
     )
+    options.check()  # refuses a wrong one now, before anything is written, and not once a series
     if given.is_store:
         return _of_store(ctx, out, options)
     sales = given.sales
@@ -150,7 +149,9 @@ def _of_store(ctx: click.Context, out: Path, options: ChunkOptions) -> Plan:
     import datetime as dt
 
     from api.batch.plan import Stored, begun_store, plan_store
+    from api.service import moment_of
 
+    moment_of(options.as_of)  # refuses one that has not come, for the same reason
     home, snapshot = common.settings_of(ctx).home, common.open_newest(ctx)
     moment = options.as_of or _utc(dt.datetime.now(dt.UTC)).isoformat()
     names = tuple(sorted(snapshot.categories()["category"]))

@@ -206,6 +206,28 @@ def test_wrong_use(tmp_path: Path) -> None:
     assert "files that are no run" in run(file, "--out", tmp_path / "full", code=2).stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--calendar", "XX", "calendar: got XX; wanted an ISO 3166 country code"),
+        ("--frequency", "H", "frequency: got H; wanted one of D, "),
+        ("--engine", "slow", "engine: got slow; wanted one of "),
+    ],
+)
+def test_a_wrong_option_is_refused_before_anything_is_written(
+    tmp_path: Path, option: str, value: str, said: str
+) -> None:
+    file = write(sales(1), tmp_path / "sales.csv")
+    assert said in run(file, option, value, "--out", tmp_path / "out", code=2).stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_moment_that_has_not_come_is_refused_before_anything_is_written(home: Path, tmp_path: Path) -> None:
+    result = run("--home", home, "--as-of", "2099-01-01", "--out", tmp_path / "out", code=2)
+    assert "as_of: got 2099-01-01 00:00 UTC; wanted a moment that has come" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.heavy
 def test_a_killed_run_goes_on_and_ends_as_one_that_was_not(tmp_path: Path) -> None:
     file = write(sales(1000), tmp_path / "sales.parquet")
