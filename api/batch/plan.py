@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -72,15 +74,27 @@ def plan_files(given: Files, options: ChunkOptions, out: Path) -> Plan:
     }
     fingerprint = _fingerprint(options, {name: tables.digest_of(files) for name, files in named.items() if files})
     check_out(out, fingerprint)
-    kinds = {"sales": SALES, "signals": SIGNALS, "candidates": CANDIDATES}
-    read = {
-        name: tuple(tables.in_order(files, kinds[name], out / STAGE)) if files else () for name, files in named.items()
-    }
+    read = _read(named, out / STAGE / fingerprint[:16])
     names = list(tables.counts_of(read["sales"]))
     if not names:
-        raise BatchError("the sales have no rows")
+        raise BatchError(f"the sales have no rows; give at least one in {', '.join(map(str, given.sales))}")
     chunks = tuple((chunk[0], chunk[-1]) for chunk in _chunks(names))
     return Plan(out, Files(**read), options, chunks, len(names), fingerprint)
+
+
+def _read(named: Mapping[str, Sequence[Path]], stage: Path) -> dict[str, tuple[Path, ...]]:
+    """The files of each kind, as chunks are read from them; those of a plan that is refused leave nothing behind."""
+    kinds = {"sales": SALES, "signals": SIGNALS, "candidates": CANDIDATES}
+    try:
+        return {
+            name: tuple(tables.in_order(files, kinds[name], stage)) if files else () for name, files in named.items()
+        }
+    except BatchError:
+        shutil.rmtree(stage, ignore_errors=True)
+        for folder in (stage.parent, stage.parent.parent):
+            with suppress(OSError):  # it holds something else, or never was
+                folder.rmdir()
+        raise
 
 
 def plan_store(source: Stored, options: ChunkOptions, out: Path) -> Plan:
@@ -103,10 +117,16 @@ def _fingerprint(options: ChunkOptions, data: dict[str, Any]) -> str:
 
 def manifest_of(out: Path) -> dict[str, Any] | None:
     """What the manifest in a directory says; None where there is none."""
+    file = out / MANIFEST
     try:
-        found: dict[str, Any] = orjson.loads((out / MANIFEST).read_bytes())
+        found: dict[str, Any] = orjson.loads(file.read_bytes())
+        _ = found["fingerprint"], found["state"], found["source"]
     except FileNotFoundError:
         return None
+    except (ValueError, TypeError, KeyError) as error:
+        raise BatchError(
+            f"{file} is damaged and does not tell of which run it is; give another --out, or remove it"
+        ) from error
     return found
 
 

@@ -181,19 +181,75 @@ def test_another_run_is_not_mixed_in(tmp_path: Path, change: str) -> None:
     ("text", "said"),
     [
         ("category,ds\nA,2026-01-01\n", "wanted one named y or quantity"),
-        ("category,ds,y\nA,2026-01-01,much\n", "the column y of the sales holds VARCHAR; wanted numbers"),
-        (
-            "category,ds,y\nA,once,3\n",
-            'the sales cannot be read: Conversion Error: invalid timestamp field format: "once"',
-        ),
+        ("category,ds,y\nA,2026-01-01,3\nA,2026-01-08,much\n", "sales.csv: line 3, column 'y': 'much' is no number"),
+        ("category;ds;y\nA;2026-01-01;1,5\n", "sales.csv: line 2, column 'y': '1,5' is no number. Write numbers as"),
+        ("category;ds;y\nA;2026-01-01;1,5\nA;2026-01-08;?\n", "line 3, column 'y': '?' is no number (and 1 more line)"),
+        ("category,ds,y\nA,2026-01-01,true\n", "sales.csv: line 2, column 'y': 'true' is no number"),
+        ("category,ds,y\nA,2026-01-01,3\nA,once,3\n", "sales.csv: line 3, column 'ds': 'once' is no date. Write dates"),
+        ("category,ds,y\nA,2026-02-30,3\n", "sales.csv: line 2, column 'ds': '2026-02-30' is no date"),
+        ("category,ds,y\nA,2026-01-01,3\nA,2026-01-08,3,4\n", "sales.csv: line 3: the row has 4 values"),
+        ("category,ds,y\n", "the sales have no rows; give at least one in "),
+        ("", "sales.csv is empty: 0 bytes"),
         ("category,ds,y\n,2026-01-01,3\nA,2026-01-01,3\n", "1 rows of the sales have no category"),
     ],
-    ids=["no column", "no numbers", "no dates", "no name"],
-)
+    ids=[
+        "no column", "no number", "comma", "worse than a comma", "no numbers", "no date", "no day", "ragged", "no rows",
+        "nothing", "no name",
+    ],
+)  # fmt: skip
 def test_a_file_that_is_wrong_is_refused_in_one_line(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "sales.csv"
     file.write_text(text, encoding="utf-8")
+    result = run(file, "--out", tmp_path / "out", code=2)
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"category": "A", "ds": "2026-01-01", "y": 3}\n\n{"category": "A", "ds": "2026-01-08", "y": "much"}\n',
+         "sales.ndjson: line 3, column 'y': 'much' is no number"),
+        ('{"category": "A", "ds": "2026-01-01", "y": 3}\n{"category"', "sales.ndjson: line 2: the line is no JSON"),
+        ('{"category": "A", "ds": "2026-01-01", "y": 3}\n[1]\n', "sales.ndjson: line 2: the line is no JSON object"),
+    ],
+)  # fmt: skip
+def test_a_wrong_line_of_ndjson_is_named(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "sales.ndjson"
+    file.write_text(text, encoding="utf-8")
     assert said in run(file, "--out", tmp_path / "out", code=2).stderr
+
+
+def test_a_parquet_file_that_is_wrong_is_named(tmp_path: Path) -> None:
+    frame = sales(1, 3)
+    file = write(frame.assign(y=["1", "much", "3"]), tmp_path / "text.parquet")
+    assert "text.parquet: row 2, column 'y': 'much' is no number" in run(file, "--out", tmp_path / "o", code=2).stderr
+    file = write(frame.assign(y=[True, False, True]), tmp_path / "flags.parquet")
+    said = "flags.parquet: the column y of the sales holds BOOLEAN; wanted numbers"
+    assert said in run(file, "--out", tmp_path / "o", code=2).stderr
+    file.write_bytes(b"PAR1")
+    assert "flags.parquet cannot be read as Parquet" in run(file, "--out", tmp_path / "o", code=2).stderr
+
+
+@pytest.mark.usefixtures("here")
+def test_what_a_refused_run_has_read_is_not_used_by_the_next(tmp_path: Path) -> None:
+    wrong, out = sales(2).assign(y=1.0), tmp_path / "out"
+    files = write(wrong, tmp_path / "sales.csv"), write(signals().assign(value="much"), tmp_path / "signals.csv")
+    assert "signals.csv: line 2" in run(files[0], "--signals", files[1], "--out", out, code=2).stderr
+    assert not out.exists()
+    write(sales(2), files[0])
+    write(signals(), files[1])
+    run(files[0], "--signals", files[1], "--out", out, "--horizon", 2)
+    history = sales(2).query("category == 'S0001'")
+    check(out, "S0001", forecast(history, 2, signals=signals()))
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]"])
+def test_a_damaged_manifest_is_told_of(tmp_path: Path, text: str) -> None:
+    file, out = write(sales(1), tmp_path / "sales.csv"), tmp_path / "out"
+    out.mkdir()
+    (out / "manifest.json").write_text(text, encoding="utf-8")
+    assert f"{out / 'manifest.json'} is damaged" in run(file, "--out", out, code=2).stderr
 
 
 def test_wrong_use(tmp_path: Path) -> None:
