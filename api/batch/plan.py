@@ -29,6 +29,7 @@ class Files:
     sales: tuple[Path, ...]
     signals: tuple[Path, ...] = ()
     candidates: tuple[Path, ...] = ()
+    sql: str | None = None  # the database that the sales were asked of, whose answer `sales` holds
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Plan:
     options: ChunkOptions
     chunks: tuple[tuple[str, ...], ...]
     series: int
+    told: dict[str, Any]  # the source as it was given, for whoever reads the manifest
+    warnings: tuple[str, ...]
     fingerprint: str  # of options and data: what a run that was interrupted must share with the one that goes on
 
     @property
@@ -59,7 +62,8 @@ class Plan:
             "fingerprint": self.fingerprint,
             "version": version("groundswell"),
             "options": asdict(self.options),
-            "source": orjson.loads(orjson.dumps(asdict(self.source), default=str)),
+            "source": orjson.loads(orjson.dumps(self.told, default=str)),
+            "warnings": list(self.warnings),
             "series": self.series,
             "chunks": len(self.chunks),
         }
@@ -79,7 +83,24 @@ def plan_files(given: Files, options: ChunkOptions, out: Path) -> Plan:
     if not names:
         raise BatchError(f"the sales have no rows; give at least one in {', '.join(map(str, given.sales))}")
     chunks = tuple((chunk[0], chunk[-1]) for chunk in _chunks(names))
-    return Plan(out, Files(**read), options, chunks, len(names), fingerprint)
+    warnings = tuple(_strangers(read["candidates"], names))
+    return Plan(out, Files(**read), options, chunks, len(names), _told(given), warnings, fingerprint)
+
+
+def _strangers(candidates: Sequence[Path], names: Sequence[str]) -> Iterator[str]:
+    """A warning where candidates name categories without sales: a slip, or a list of more than this batch forecasts."""
+    unknown = sorted(tables.counts_of(candidates, "candidates").keys() - set(names)) if candidates else []
+    if unknown:
+        more = f" and {len(unknown) - 3:,} more" if len(unknown) > 3 else ""
+        yield f"candidates name categories that have no sales: {', '.join(unknown[:3])}{more}"
+
+
+def _told(given: Files) -> dict[str, Any]:
+    """The files that were given, not those that they were sorted into; for a database its name."""
+    told = {name: value for name, value in asdict(given).items() if value}
+    if given.sql is not None:
+        del told["sales"]
+    return told
 
 
 def _read(named: Mapping[str, Sequence[Path]], stage: Path) -> dict[str, tuple[Path, ...]]:
@@ -103,7 +124,7 @@ def plan_store(source: Stored, options: ChunkOptions, out: Path) -> Plan:
     fingerprint = _fingerprint(replace(options, as_of=source.as_of), described)
     check_out(out, fingerprint)
     names = source.categories
-    return Plan(out, source, options, tuple(_chunks(names)), len(names), fingerprint)
+    return Plan(out, source, options, tuple(_chunks(names)), len(names), asdict(source), (), fingerprint)
 
 
 def _chunks(names: Sequence[str]) -> Iterator[tuple[str, ...]]:

@@ -231,14 +231,14 @@ def _cast(name: str, own: str, kind: str, table: str) -> str:
     return f"CAST({column} AS {wanted})" if wanted else column
 
 
-def counts_of(files: Sequence[Path]) -> Mapping[str, int]:
+def counts_of(files: Sequence[Path], kind: str = "sales") -> Mapping[str, int]:
     """How many rows each series of a table has, in the order of names. Raises BatchError for rows without a name."""
     found: dict[str | None, int] = {}
     for batch in _dataset(tuple(files)).to_batches(columns=[_own(files, "category")]):
         for pair in pc.value_counts(batch.column(0).cast(pa.string())).to_pylist():
             found[pair["values"]] = found.get(pair["values"], 0) + pair["counts"]
     if None in found:
-        raise BatchError(f"{found[None]} rows of the sales have no category")
+        raise BatchError(f"{found[None]} rows of the {kind} have no category")
     return {name: found[name] for name in sorted(name for name in found if name is not None)}
 
 

@@ -105,6 +105,32 @@ def test_candidates_choose_the_signals(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
+def test_candidates_that_nothing_is_called_are_told_of(tmp_path: Path) -> None:
+    candidates = pd.DataFrame({"category": ["S0001", "S001"], "signal": ["rian", "rain"]})
+    files = [
+        write(one, tmp_path / f"{name}.csv")
+        for name, one in {"sales": sales(2), "signals": signals(), "candidates": candidates}.items()
+    ]
+    out = tmp_path / "out"
+    result = run(files[0], "--signals", files[1], "--candidates", files[2], "--out", out, "--horizon", 2)
+    said = "candidates name categories that have no sales: S001"
+    assert f"note: {said}\n" in result.stderr
+    assert orjson.loads((out / "manifest.json").read_bytes())["warnings"] == [said]
+    rows = {row["category"]: row for row in table(out, SERIES).to_pylist()}
+    assert "candidates name signals that have no row for this series: rian" in rows["S0001"]["warnings"]
+    assert not any("candidates" in warning for warning in rows["S0000"]["warnings"])
+    assert "--candidates chooses among" in run(files[0], "--candidates", files[2], "--out", out, code=2).stderr
+
+
+@pytest.mark.usefixtures("here")
+def test_the_manifest_names_the_files_that_were_given(tmp_path: Path) -> None:
+    files = write(sales(2), tmp_path / "sales.csv"), write(signals(), tmp_path / "signals.csv")
+    run(files[0], "--signals", files[1], "--out", tmp_path / "out", "--horizon", 2)
+    manifest = orjson.loads((tmp_path / "out" / "manifest.json").read_bytes())
+    assert manifest["source"] == {"sales": [str(files[0])], "signals": [str(files[1])]}
+
+
+@pytest.mark.usefixtures("here")
 def test_a_series_that_fails_is_a_row(tmp_path: Path) -> None:
     frame = pd.concat([sales(3), sales(1, 1).assign(category="short")])
     result = run(write(frame, tmp_path / "sales.csv"), "--out", tmp_path / "out")
@@ -150,6 +176,7 @@ def test_a_database_is_asked_by_the_query_of_the_home(tmp_path: Path) -> None:
     toml.write_text(f'{source}\ndate = "day"\nquantity = "n"\n', encoding="utf-8")
     run("--home", tmp_path / "home", "--sql", "erp", "--out", tmp_path / "out", "--horizon", 2)
     check(tmp_path / "out", "S0002", forecast(frame[frame["category"] == "S0002"], 2))
+    assert orjson.loads((tmp_path / "out" / "manifest.json").read_bytes())["source"] == {"sql": "erp"}
     assert "there are: erp" in run("--home", tmp_path / "home", "--sql", "crm", "--out", tmp_path / "no", code=2).stderr
 
 
