@@ -65,10 +65,9 @@ def forecast_chunk(
 
     `sales` is long: `unique_id` (or `category`), `ds`, `y`, as `forecast()` takes a history, `known_at` included.
     `signals` is long as `forecast()` takes it. With a column `unique_id` or `category` a row serves that series alone,
-    or all where it is null; `candidates` (`category`, `signal`) says which signals serve which series, else all do; one that has no row for
-    its series is a warning there.
-    A series that cannot be forecast is a row of `series` with its reason. Raises HistoryError or SignalsError only
-    where a table lacks a column or a name.
+    or all where it is null; `candidates` (`category`, `signal`) says which signals serve which series, else all do; one
+    that has no row for its series is a warning there. A series that cannot be forecast is a row of `series` with its
+    reason. Raises HistoryError or SignalsError only where a table lacks a column or a name.
     """
     histories = _Histories(sales)
     offered = None if signals is None else _Signals(signals, candidates)
