@@ -79,12 +79,12 @@ def plan_files(given: Files, options: ChunkOptions, out: Path) -> Plan:
     fingerprint = _fingerprint(options, {name: tables.digest_of(files) for name, files in named.items() if files})
     check_out(out, fingerprint)
     read = _read(named, out / STAGE / fingerprint[:16])
-    names = list(tables.counts_of(read["sales"]))
+    names = list(tables.counts_of(read.sales))
     if not names:
         raise BatchError(f"the sales have no rows; give at least one in {', '.join(map(str, given.sales))}")
     chunks = tuple((chunk[0], chunk[-1]) for chunk in _chunks(names))
-    warnings = tuple(_strangers(read["candidates"], names))
-    return Plan(out, Files(**read), options, chunks, len(names), _told(given), warnings, fingerprint)
+    warnings = tuple(_strangers(read.candidates, names))
+    return Plan(out, read, options, chunks, len(names), _told(given), warnings, fingerprint)
 
 
 def _strangers(candidates: Sequence[Path], names: Sequence[str]) -> Iterator[str]:
@@ -103,13 +103,14 @@ def _told(given: Files) -> dict[str, Any]:
     return told
 
 
-def _read(named: Mapping[str, Sequence[Path]], stage: Path) -> dict[str, tuple[Path, ...]]:
-    """The files of each kind, as chunks are read from them; those of a plan that is refused leave nothing behind."""
-    kinds = {"sales": SALES, "signals": SIGNALS, "candidates": CANDIDATES}
+def _read(named: Mapping[str, Sequence[Path]], stage: Path) -> Files:
+    """The files as chunks are read from them; those of a plan that is refused leave nothing behind."""
+
+    def ordered(name: str, columns: tables.Columns) -> tuple[Path, ...]:
+        return tuple(tables.in_order(named[name], columns, stage)) if named[name] else ()
+
     try:
-        return {
-            name: tuple(tables.in_order(files, kinds[name], stage)) if files else () for name, files in named.items()
-        }
+        return Files(ordered("sales", SALES), ordered("signals", SIGNALS), ordered("candidates", CANDIDATES))
     except BatchError:
         shutil.rmtree(stage, ignore_errors=True)
         for folder in (stage.parent, stage.parent.parent):
