@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -78,12 +78,13 @@ def plan_files(given: Files, options: ChunkOptions, out: Path) -> Plan:
     }
     fingerprint = _fingerprint(options, {name: tables.digest_of(files) for name, files in named.items() if files})
     check_out(out, fingerprint)
-    read = _read(named, out / STAGE / fingerprint[:16])
-    names = list(tables.counts_of(read.sales))
-    if not names:
-        raise BatchError(f"the sales have no rows; give at least one in {', '.join(map(str, given.sales))}")
+    with _staged(out / STAGE / fingerprint[:16]) as stage:
+        read = _read(named, stage)
+        names = list(tables.counts_of(read.sales))
+        if not names:
+            raise BatchError(f"the sales have no rows; give at least one in {', '.join(map(str, given.sales))}")
+        warnings = tuple(_strangers(read.candidates, names))
     chunks = tuple((chunk[0], chunk[-1]) for chunk in _chunks(names))
-    warnings = tuple(_strangers(read.candidates, names))
     return Plan(out, read, options, chunks, len(names), _told(given), warnings, fingerprint)
 
 
@@ -104,13 +105,19 @@ def _told(given: Files) -> dict[str, Any]:
 
 
 def _read(named: Mapping[str, Sequence[Path]], stage: Path) -> Files:
-    """The files as chunks are read from them; those of a plan that is refused leave nothing behind."""
+    """The files as chunks are read from them."""
 
     def ordered(name: str, columns: tables.Columns) -> tuple[Path, ...]:
         return tuple(tables.in_order(named[name], columns, stage)) if named[name] else ()
 
+    return Files(ordered("sales", SALES), ordered("signals", SIGNALS), ordered("candidates", CANDIDATES))
+
+
+@contextmanager
+def _staged(stage: Path) -> Iterator[Path]:
+    """A folder for sorted files, which a plan that is refused does not leave behind."""
     try:
-        return Files(ordered("sales", SALES), ordered("signals", SIGNALS), ordered("candidates", CANDIDATES))
+        yield stage
     except BatchError:
         shutil.rmtree(stage, ignore_errors=True)
         for folder in (stage.parent, stage.parent.parent):

@@ -230,6 +230,7 @@ def test_a_file_that_is_wrong_is_refused_in_one_line(tmp_path: Path, text: str, 
     result = run(file, "--out", tmp_path / "out", code=2)
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
