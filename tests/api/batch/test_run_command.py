@@ -181,6 +181,23 @@ def test_a_database_is_asked_by_the_query_of_the_home(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
+def test_a_database_is_asked_again_after_its_answer_was_refused(tmp_path: Path) -> None:
+    lines = sales(1).assign(ds=lambda frame: frame["ds"].dt.strftime("%Y-%m-%d"))
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'erp.sqlite'}")
+    toml = f'[[sales]]\nname = "erp"\ndatabase = "sqlite:///{tmp_path / "erp.sqlite"}"\n'
+    toml += 'query = "SELECT category, ds AS day, y AS n FROM lines"\ndate = "day"\nquantity = "n"\n'
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "groundswell.toml").write_text(toml, encoding="utf-8")
+    command = ("--home", tmp_path / "home", "--sql", "erp", "--out", tmp_path / "out", "--horizon", 2)
+    lines.assign(y="much").to_sql("lines", engine, index=False)
+    assert "row 1, column 'y': 'much' is no number" in run(*command, code=2).stderr
+    lines.to_sql("lines", engine, index=False, if_exists="replace")
+    engine.dispose()
+    run(*command)
+    check(tmp_path / "out", "S0000", forecast(sales(1), 2))
+
+
+@pytest.mark.usefixtures("here")
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
     file, out = write(sales(7), tmp_path / "sales.csv"), tmp_path / "out"
     run(file, "--out", out)
