@@ -7,6 +7,7 @@ chunk.series     one row a category: what came of it, and why not
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,8 +23,11 @@ from forecast import frequency as freq
 from forecast.arrays import SignalValues, Values
 from forecast.chunk_tables import Chunk, Outcome, tabulated
 from forecast.core import forecast
+from forecast.engines import engine
 from forecast.errors import ForecastError, HistoryError, SignalsError
 from forecast.frequency import Days, IntArray
+from forecast.options import check_horizon, checked_levels, moment_of
+from forecast.season import check_country
 from forecast.series import versions
 from forecast.transform import FloatArray
 
@@ -42,6 +46,17 @@ class ChunkOptions:
     calendar: str | None = None
     season_length: float | None = None
 
+    def check(self) -> None:
+        """Raise OptionError for an option that no series could be forecast with, whatever its data."""
+        check_horizon(self.horizon)
+        engine(self.engine)
+        checked_levels(self.levels)
+        moment_of(self.as_of)
+        if self.frequency is not None:
+            freq.check(self.frequency)
+        if self.calendar is not None:
+            check_country(self.calendar)
+
 
 def forecast_chunk(
     sales: pa.Table, options: ChunkOptions, signals: pa.Table | None = None, candidates: pa.Table | None = None
@@ -50,9 +65,9 @@ def forecast_chunk(
 
     `sales` is long: `unique_id` (or `category`), `ds`, `y`, as `forecast()` takes a history, `known_at` included.
     `signals` is long as `forecast()` takes it. With a column `unique_id` or `category` a row serves that series alone,
-    or all where it is null; `candidates` (`category`, `signal`) says which signals serve which series, else all do.
-    A series that cannot be forecast is a row of `series` with its reason. Raises HistoryError or SignalsError only
-    where a table lacks a column or a name.
+    or all where it is null; `candidates` (`category`, `signal`) says which signals serve which series, else all do; one
+    that has no row for its series is a warning there. A series that cannot be forecast is a row of `series` with its
+    reason. Raises HistoryError or SignalsError only where a table lacks a column or a name.
     """
     histories = _Histories(sales)
     offered = None if signals is None else _Signals(signals, candidates)
@@ -80,7 +95,7 @@ def _outcome(name: str, histories: _Histories, options: ChunkOptions, offered: _
     """The forecast of one series, or why there is none; a defect in one leaves the others alone."""
     try:
         given = None if offered is None else offered.of(name)
-        return forecast(
+        made = forecast(
             histories.of(name, options.frequency),
             options.horizon,
             signals=given,
@@ -94,6 +109,11 @@ def _outcome(name: str, histories: _Histories, options: ChunkOptions, offered: _
         )
     except Exception as error:  # noqa: BLE001 - told in its row
         return error
+    absent = [] if offered is None else offered.absent(name)
+    if not absent:
+        return made
+    warning = f"candidates name signals that have no row for this series: {', '.join(absent)}"
+    return dataclasses.replace(made, warnings=[warning, *made.warnings])
 
 
 class _Histories:
@@ -150,6 +170,11 @@ class _Signals:
             return read
         rows = np.sort(np.concatenate([self._rows[owner][signal] for owner, signal in keys]))
         return self._table.take(pa.array(rows)).drop_columns("unique_id").to_pandas()
+
+    def absent(self, name: str) -> list[str]:
+        """The signals that candidates name for a series, and that have no row for it."""
+        wanted = set() if self._chosen is None else self._chosen.get(name, set())
+        return sorted(wanted - {signal for owner in (None, name) for signal in self._rows.get(owner, ())})
 
     def _parts(self) -> dict[str | None, dict[str, np.ndarray]]:
         """Which rows are whose, and of which signal, in the order of dates."""

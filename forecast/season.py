@@ -53,13 +53,18 @@ def _countries() -> frozenset[str]:
     return frozenset(holidays.list_supported_countries())
 
 
-@lru_cache(maxsize=256)
-def named_holidays(country: str, first: int, final: int) -> tuple[tuple[int, str], ...]:
-    """The public holidays of a country from year `first` to `final`: the day since 1970-01-01, and its names."""
+def check_country(country: str) -> None:
+    """Raise OptionError for a country whose holidays nobody knows."""
     if country not in _countries():
         raise OptionError(
             "calendar", country, "an ISO 3166 country code known to the holidays package, such as US or DE"
         )
+
+
+@lru_cache(maxsize=256)
+def named_holidays(country: str, first: int, final: int) -> tuple[tuple[int, str], ...]:
+    """The public holidays of a country from year `first` to `final`: the day since 1970-01-01, and its names."""
+    check_country(country)
     import holidays
 
     languages = getattr(holidays.country_holidays(country), "supported_languages", ())

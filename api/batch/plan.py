@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +29,7 @@ class Files:
     sales: tuple[Path, ...]
     signals: tuple[Path, ...] = ()
     candidates: tuple[Path, ...] = ()
+    sql: str | None = None  # the database that the sales were asked of, whose answer `sales` holds
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Plan:
     options: ChunkOptions
     chunks: tuple[tuple[str, ...], ...]
     series: int
+    told: dict[str, Any]  # the source as it was given, for whoever reads the manifest
+    warnings: tuple[str, ...]
     fingerprint: str  # of options and data: what a run that was interrupted must share with the one that goes on
 
     @property
@@ -57,7 +62,8 @@ class Plan:
             "fingerprint": self.fingerprint,
             "version": version("groundswell"),
             "options": asdict(self.options),
-            "source": orjson.loads(orjson.dumps(asdict(self.source), default=str)),
+            "source": orjson.loads(orjson.dumps(self.told, default=str)),
+            "warnings": list(self.warnings),
             "series": self.series,
             "chunks": len(self.chunks),
         }
@@ -72,15 +78,52 @@ def plan_files(given: Files, options: ChunkOptions, out: Path) -> Plan:
     }
     fingerprint = _fingerprint(options, {name: tables.digest_of(files) for name, files in named.items() if files})
     check_out(out, fingerprint)
-    kinds = {"sales": SALES, "signals": SIGNALS, "candidates": CANDIDATES}
-    read = {
-        name: tuple(tables.in_order(files, kinds[name], out / STAGE)) if files else () for name, files in named.items()
-    }
-    names = list(tables.counts_of(read["sales"]))
-    if not names:
-        raise BatchError("the sales have no rows")
+    with _staged(out / STAGE / fingerprint[:16]) as stage:
+        read = _read(named, stage)
+        names = list(tables.counts_of(read.sales))
+        if not names:
+            raise BatchError(f"the sales have no rows; give at least one in {', '.join(map(str, given.sales))}")
+        warnings = tuple(_strangers(read.candidates, names))
     chunks = tuple((chunk[0], chunk[-1]) for chunk in _chunks(names))
-    return Plan(out, Files(**read), options, chunks, len(names), fingerprint)
+    return Plan(out, read, options, chunks, len(names), _told(given), warnings, fingerprint)
+
+
+def _strangers(candidates: Sequence[Path], names: Sequence[str]) -> Iterator[str]:
+    """A warning where candidates name categories without sales: a slip, or a list of more than this batch forecasts."""
+    unknown = sorted(tables.counts_of(candidates, "candidates").keys() - set(names)) if candidates else []
+    if unknown:
+        more = f" and {len(unknown) - 3:,} more" if len(unknown) > 3 else ""
+        yield f"candidates name categories that have no sales: {', '.join(unknown[:3])}{more}"
+
+
+def _told(given: Files) -> dict[str, Any]:
+    """The files that were given, not those that they were sorted into; for a database its name."""
+    told = {name: value for name, value in asdict(given).items() if value}
+    if given.sql is not None:
+        del told["sales"]
+    return told
+
+
+def _read(named: Mapping[str, Sequence[Path]], stage: Path) -> Files:
+    """The files as chunks are read from them."""
+
+    def ordered(name: str, columns: tables.Columns) -> tuple[Path, ...]:
+        return tuple(tables.in_order(named[name], columns, stage)) if named[name] else ()
+
+    return Files(ordered("sales", SALES), ordered("signals", SIGNALS), ordered("candidates", CANDIDATES))
+
+
+@contextmanager
+def _staged(stage: Path) -> Iterator[Path]:
+    """A folder for sorted files, which a plan that is refused does not leave behind."""
+    try:
+        yield stage
+    except BatchError:
+        shutil.rmtree(stage, ignore_errors=True)
+        for folder in (stage.parent, stage.parent.parent):
+            with suppress(OSError):  # it holds something else, or never was
+                folder.rmdir()
+        raise
 
 
 def plan_store(source: Stored, options: ChunkOptions, out: Path) -> Plan:
@@ -89,7 +132,7 @@ def plan_store(source: Stored, options: ChunkOptions, out: Path) -> Plan:
     fingerprint = _fingerprint(replace(options, as_of=source.as_of), described)
     check_out(out, fingerprint)
     names = source.categories
-    return Plan(out, source, options, tuple(_chunks(names)), len(names), fingerprint)
+    return Plan(out, source, options, tuple(_chunks(names)), len(names), asdict(source), (), fingerprint)
 
 
 def _chunks(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -103,10 +146,16 @@ def _fingerprint(options: ChunkOptions, data: dict[str, Any]) -> str:
 
 def manifest_of(out: Path) -> dict[str, Any] | None:
     """What the manifest in a directory says; None where there is none."""
+    file = out / MANIFEST
     try:
-        found: dict[str, Any] = orjson.loads((out / MANIFEST).read_bytes())
+        found: dict[str, Any] = orjson.loads(file.read_bytes())
+        _ = found["fingerprint"], found["state"], found["source"]
     except FileNotFoundError:
         return None
+    except (ValueError, TypeError, KeyError) as error:
+        raise BatchError(
+            f"{file} is damaged and does not tell of which run it is; give another --out, or remove it"
+        ) from error
     return found
 
 

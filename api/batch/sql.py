@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from api.batch.plan import MANIFEST
 from api.batch.tables import BatchError
 from signals.sales_config import SalesSource, address, load_sales_sources
 from signals.sales_sql import Limits, run_query
@@ -26,12 +27,12 @@ def connection_of(home: Path, name: str) -> SalesSource:
 
 
 def stage_query(home: Path, name: str, folder: Path) -> Path:
-    """The result of the query as a Parquet file in `folder`, asked for once: a run that goes on finds it there.
+    """The result of the query as a Parquet file in `folder`; a run that has begun and goes on finds it there.
 
     Raises BatchError, and ImportRefused where the database refuses.
     """
     out = folder / "query.parquet"
-    if not out.is_file():
+    if not out.is_file() or not (folder.parent / MANIFEST).is_file():  # what was refused may have been mended
         source = connection_of(home, name)
         limits = Limits(source.timeout.total_seconds(), source.max_rows)
         table = run_query(address(source, home), source.query or "", name, home, limits).table.data

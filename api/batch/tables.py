@@ -59,6 +59,8 @@ def files_of(paths: Sequence[Path]) -> list[Path]:
         raise BatchError(f"there is no file {missing[0]}")
     if not found:
         raise BatchError(f"{paths[0]} holds no Parquet, CSV or NDJSON file")
+    if empty := [file for file in found if not file.stat().st_size]:
+        raise BatchError(f"{empty[0]} is empty: 0 bytes; give a file with at least one row, or take it out")
     if len({_suffix(file) for file in found}) > 1:
         raise BatchError(f"{found[0].name} and the others are not all of one kind: Parquet, CSV or NDJSON")
     return found
@@ -100,7 +102,9 @@ def _clustered(files: Sequence[Path], columns: Columns) -> bool:
     """Whether the row groups follow one another in the order of series."""
     last: str | None = None
     for file in files:
-        read = pq.ParquetFile(file)
+        read = _parquet(file)
+        if not _typed(read.schema_arrow, columns):
+            return False  # told of, or mended, as it is sorted
         name = _find(columns.kind, read.schema_arrow.names, "category", optional="category" in columns.maybe)
         if name is None:
             return True  # they serve all series
@@ -114,6 +118,26 @@ def _clustered(files: Sequence[Path], columns: Columns) -> bool:
                 return False
             last = told.max
     return True
+
+
+def _parquet(file: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(file)
+    except pa.ArrowException as error:
+        raise BatchError(f"{file} cannot be read as Parquet: {error}") from error
+
+
+def _typed(schema: pa.Schema, columns: Columns) -> bool:
+    """Whether numbers and dates have types of their own, and are not texts or something else."""
+    fits = {
+        "DOUBLE": (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal),
+        "DATE": (pa.types.is_date, pa.types.is_timestamp),
+    }
+    chosen = _mapping(columns.kind, schema.names, columns)
+    asked = {
+        own: fits[wanted] for name, own in chosen.items() if (wanted := _WANTED.get(name, ("", (), ""))[2]) in fits
+    }
+    return all(any(is_a(schema.field(own).type) for is_a in kinds) for own, kinds in asked.items())
 
 
 def _find(kind: str, given: Sequence[str], name: str, *, optional: bool = False) -> str | None:
@@ -157,20 +181,37 @@ def _sort(files: Sequence[Path], columns: Columns, out: Path) -> None:
             connection.execute(
                 f"COPY (SELECT {select} FROM {source} ORDER BY {order}) TO {_quoted(str(part))} ({options})"
             )
-        except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.BinderException) as error:
-            raise BatchError(f"the {columns.kind} cannot be read: {' '.join(str(error).split())[:300]}") from error
+        except (BatchError, duckdb.InvalidInputException, duckdb.ConversionException, duckdb.BinderException) as error:
+            raise BatchError(
+                _blamed(files, columns) or f"{files[0].name}: {' '.join(str(error).split())[:300]}"
+            ) from error
     part.replace(out)
+
+
+def _blamed(files: Sequence[Path], columns: Columns) -> str | None:
+    """Which cell, line or column of which file cannot be used."""
+    from api.batch.cells import find_wrong
+
+    def wanted(names: Sequence[str]) -> dict[str, str]:
+        chosen = _mapping(columns.kind, names, columns)
+        return {own: _WANTED[name][3] for name, own in chosen.items() if name in _WANTED}
+
+    return find_wrong(files, wanted)
 
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+_NUMBERS = ("INT", "BIGINT", "HUGEINT", "SMALLINT", "TINYINT", "DOUBLE", "FLOAT", "DECIMAL")
+# What a column holds, how its SQL types begin, what it becomes (empty: it stays), what a text in it must turn into.
 _WANTED = {
-    "ds": ("dates", ("DATE", "TIMESTAMP"), "DATE"), "start": ("dates", ("DATE", "TIMESTAMP"), "DATE"),
-    "end": ("dates", ("DATE", "TIMESTAMP"), "DATE"), "known_at": ("moments", ("DATE", "TIMESTAMP"), ""),
-    "y": ("numbers", ("INT", "BIGINT", "HUGEINT", "SMALLINT", "TINYINT", "DOUBLE", "FLOAT", "DECIMAL"), "DOUBLE"),
-    "future_known": ("true or false", ("BOOL",), "BOOLEAN"),
+    "ds": ("dates", ("DATE", "TIMESTAMP"), "DATE", "TIMESTAMP"),
+    "start": ("dates", ("DATE", "TIMESTAMP"), "DATE", "TIMESTAMP"),
+    "end": ("dates", ("DATE", "TIMESTAMP"), "DATE", "TIMESTAMP"),
+    "known_at": ("moments", ("DATE", "TIMESTAMP"), "", "TIMESTAMP"),
+    "y": ("numbers", _NUMBERS, "DOUBLE", "DOUBLE"),
+    "future_known": ("true or false", ("BOOL",), "BOOLEAN", "BOOLEAN"),
 }  # fmt: skip
 _WANTED["value"] = _WANTED["y"]
 
@@ -178,24 +219,26 @@ _WANTED["value"] = _WANTED["y"]
 def _cast(name: str, own: str, kind: str, table: str) -> str:
     """A column as SQL; refused where it holds something else than it should."""
     column = '"' + own.replace('"', '""') + '"'
+    if kind == "JSON":  # of several types in NDJSON
+        column, kind = f"({column} ->> '$')", "VARCHAR"
     if name not in _WANTED:
         return f"CAST({column} AS VARCHAR)"
-    what, begins, wanted = _WANTED[name]
-    if kind == "VARCHAR" and begins[0] == "DATE":  # JSON has no dates; a text that is none is refused with its value
-        return f"CAST(CAST({column} AS TIMESTAMP) AS {wanted or 'TIMESTAMP'})"
+    what, begins, wanted, read = _WANTED[name]
+    if kind == "VARCHAR":  # also where all cells are empty; a text that is none is refused with its line
+        return f"CAST(CAST({column} AS {read}) AS {wanted or read})"
     if not kind.removeprefix("U").startswith(begins):
         raise BatchError(f"the column {own} of the {table} holds {kind}; wanted {what}")
     return f"CAST({column} AS {wanted})" if wanted else column
 
 
-def counts_of(files: Sequence[Path]) -> Mapping[str, int]:
+def counts_of(files: Sequence[Path], kind: str = "sales") -> Mapping[str, int]:
     """How many rows each series of a table has, in the order of names. Raises BatchError for rows without a name."""
     found: dict[str | None, int] = {}
     for batch in _dataset(tuple(files)).to_batches(columns=[_own(files, "category")]):
         for pair in pc.value_counts(batch.column(0).cast(pa.string())).to_pylist():
             found[pair["values"]] = found.get(pair["values"], 0) + pair["counts"]
     if None in found:
-        raise BatchError(f"{found[None]} rows of the sales have no category")
+        raise BatchError(f"{found[None]} rows of the {kind} have no category")
     return {name: found[name] for name in sorted(name for name in found if name is not None)}
 
 

@@ -157,6 +157,14 @@ def settings_of(ctx: click.Context, **flags: Any) -> Settings:
     return load_settings(home=ctx.find_root().obj, **flags)[0]
 
 
+def settings_there(ctx: click.Context) -> Settings:
+    """The same, of a home that is there: what only reads, or changes what is kept, makes no home of a slip."""
+    settings = settings_of(ctx)
+    if not settings.home.is_dir() and not settings.database_url:  # jobs and keys at `database_url` need no home
+        raise Failed(f"{settings.home} is no directory: name the home with --home")
+    return settings
+
+
 def open_newest(ctx: click.Context) -> Snapshot:
     """The newest published snapshot of the home."""
     from signals.store import open_snapshot

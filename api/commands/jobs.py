@@ -27,7 +27,7 @@ def list_command(ctx: click.Context, state: Any, kind: str | None, limit: int, a
     """List jobs, the newest first, with the reason why one failed."""
     from api.job_list import listed
 
-    found, total = listed(common.settings_of(ctx), state=state, kind=kind, key_id=None, limit=limit, offset=0)
+    found, total = listed(common.settings_there(ctx), state=state, kind=kind, key_id=None, limit=limit, offset=0)
     rows = [_row(one) for one in found]
     if as_json:
         common.write_json(rows)
@@ -50,7 +50,7 @@ def totals_command(ctx: click.Context, as_json: bool) -> None:
     """Tell what became of all jobs: accepted = answered + pending + dead."""
     from api.job_list import totals
 
-    found = totals(common.settings_of(ctx))
+    found = totals(common.settings_there(ctx))
     if as_json:
         common.write_json(found)
         return
@@ -68,7 +68,7 @@ def retry_command(ctx: click.Context, job: str | None, dead: bool) -> None:
 
     if (job is None) != dead:
         raise click.UsageError("name one JOB, or give --dead")
-    settings = common.settings_of(ctx)
+    settings = common.settings_there(ctx)
     numbers = [job] if job else []
     if dead:
         found, _ = listed(settings, state="dead", kind=None, key_id=None, limit=1_000_000, offset=0)
@@ -86,7 +86,7 @@ def cancel_command(ctx: click.Context, job: str) -> None:
     """Cancel JOB; what it has made so far stays."""
     from api.jobs import Jobs
 
-    if not Jobs(common.settings_of(ctx)).cancel(job):
+    if not Jobs(common.settings_there(ctx)).cancel(job):
         raise common.Failed(f"{job} is no job that is pending or running; `groundswell jobs list` shows them")
     click.echo(f"{job} is cancelled")
 

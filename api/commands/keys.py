@@ -97,7 +97,7 @@ def rotate_command(ctx: click.Context, name: str, as_json: bool) -> None:
     """Make the successor of the key NAME; the old one stays good until you revoke it."""
     from api.keys import rotate
 
-    key, text = rotate(common.settings_of(ctx), name)
+    key, text = rotate(common.settings_there(ctx), name)
     _show(key, text, as_json)
 
 
@@ -110,7 +110,7 @@ def revoke_command(ctx: click.Context, key_id: str, as_json: bool) -> None:
     from api.database import now
     from api.keys import revoke
 
-    before = revoke(common.settings_of(ctx), key_id).state(now())
+    before = revoke(common.settings_there(ctx), key_id).state(now())
     if as_json:
         common.write_json({"id": key_id, "before": before, "state": "revoked"})
     else:
@@ -124,7 +124,7 @@ def list_command(ctx: click.Context, as_json: bool) -> None:
     """List all keys, the newest first, without their secrets."""
     from api.keys import all_keys
 
-    rows = [_row(key) for key in all_keys(common.settings_of(ctx))]
+    rows = [_row(key) for key in all_keys(common.settings_there(ctx))]
     if as_json:
         common.write_json(rows)
         return
@@ -151,7 +151,7 @@ def audit_command(ctx: click.Context, limit: int, as_json: bool) -> None:
     """Show who changed what, the newest first. Forecasts are in the ledger instead."""
     from api.audit import newest
 
-    rows = [{**row, "moment": _aware(row["moment"])} for row in newest(common.settings_of(ctx), limit)]
+    rows = [{**row, "moment": _aware(row["moment"])} for row in newest(common.settings_there(ctx), limit)]
     if as_json:
         common.write_json(rows)
         return

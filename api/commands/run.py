@@ -87,6 +87,8 @@ def run_command(
         plan = _plan(ctx, given, out, **options)
         if on == "spark":
             _check_spark()
+        for warning in plan.warnings:
+            common.note(f"note: {warning}")
         with click.progressbar(
             length=plan.series, label="Forecasting", file=sys.stderr, hidden=not common.watched(), show_pos=True
         ) as bar:
@@ -105,6 +107,8 @@ def _check_use(given: _Given, on: str, options: dict[str, Any]) -> None:
     own = [name for name in names if options[name]] + [n for n in ("signals", "candidates") if getattr(given, n)]
     if given.is_store and own:
         raise click.UsageError(f"--{own[0]} is for series in files: a category of the store has its own")
+    if given.candidates and not given.signals:
+        raise click.UsageError("--candidates chooses among --signals; give those too")
     if given.is_store and on == "spark":
         raise click.UsageError("--on spark takes series in files; `groundswell run` without it takes the store")
 
@@ -131,26 +135,27 @@ def _plan(
     from api.batch.plan import STAGE, Files, plan_files
     from api.batch.sql import stage_query
     from forecast.chunk import ChunkOptions
-    from forecast.engines import engine as known
 
-    known(engine)  # refuses an unknown one now, and not once a series
     moment = None if as_of is None else _utc(as_of).isoformat()
     options = ChunkOptions(
         horizon=horizon, engine=engine, levels=levels, frequency=frequency, as_of=moment, calendar=calendar
     )
+    options.check()  # refuses a wrong one now, before anything is written, and not once a series
     if given.is_store:
         return _of_store(ctx, out, options)
     sales = given.sales
     if given.sql is not None:
         sales = (stage_query(common.settings_of(ctx).home, given.sql, out / STAGE),)
-    return plan_files(Files(sales, given.signals, given.candidates), options, out)
+    return plan_files(Files(sales, given.signals, given.candidates, given.sql), options, out)
 
 
 def _of_store(ctx: click.Context, out: Path, options: ChunkOptions) -> Plan:
     import datetime as dt
 
     from api.batch.plan import Stored, begun_store, plan_store
+    from api.service import moment_of
 
+    moment_of(options.as_of)  # refuses one that has not come, for the same reason
     home, snapshot = common.settings_of(ctx).home, common.open_newest(ctx)
     moment = options.as_of or _utc(dt.datetime.now(dt.UTC)).isoformat()
     names = tuple(snapshot.names())

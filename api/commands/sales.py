@@ -63,7 +63,7 @@ def status_command(ctx: click.Context, as_json: bool) -> None:
     from signals.sales_sources import sales_status
 
     with _configured():
-        found = sales_status(common.settings_of(ctx).home)
+        found = sales_status(common.settings_there(ctx).home)
     if as_json:
         common.write_json([_status(one) for one in found])
         return

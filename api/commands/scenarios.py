@@ -186,7 +186,7 @@ def _port(ctx: click.Context) -> Scenarios:
     from api.database import engine_of
     from api.scenarios import Scenarios
 
-    return Scenarios(engine_of(common.settings_of(ctx)))
+    return Scenarios(engine_of(common.settings_there(ctx)))
 
 
 def _operator() -> Any:

@@ -123,7 +123,7 @@ def status_command(ctx: click.Context, as_json: bool) -> None:
     """Show the age and health of each source that groundswell.toml sets up."""
     from signals.status import source_status
 
-    found = source_status(common.settings_of(ctx).home)
+    found = source_status(common.settings_there(ctx).home)
     if as_json:
         common.write_json([asdict(one) for one in found])
         return

@@ -100,7 +100,7 @@ def tidy_command(ctx: click.Context, as_json: bool) -> None:
     """Remove what is no longer kept (settings keep_jobs_days, keep_receipts_days), as `serve` does once an hour."""
     from api.retention import tidy
 
-    removed = tidy(common.settings_of(ctx))
+    removed = tidy(common.settings_there(ctx))
     if as_json:
         common.write_json(asdict(removed))
     else:

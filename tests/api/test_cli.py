@@ -253,6 +253,20 @@ def test_the_demo_does_not_mix_with_other_data(home: Path, tmp_path: Path) -> No
     assert result.stderr.endswith("which is not the demo's: choose another --home\n")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "jobs list", "jobs totals", "jobs retry --dead", "jobs cancel x", "tidy", "audit", "keys list", "keys rotate x",
+        "keys revoke x", "scenario list", "signals status", "sales status",
+    ],
+)  # fmt: skip
+def test_a_home_that_is_not_there_is_refused_and_not_made(tmp_path: Path, command: str) -> None:
+    typo = tmp_path / "typo"
+    result = run("--home", typo, *command.split())
+    assert (result.exit_code, result.stderr) == (1, f"error: {typo} is no directory: name the home with --home\n")
+    assert not typo.exists()
+
+
 def test_alone_it_prints_its_help() -> None:
     assert "Commands:\n" in done()
 

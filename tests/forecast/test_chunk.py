@@ -99,6 +99,19 @@ def test_candidates_choose_among_the_signals() -> None:
     check(chunk, "gaps", forecast(histories()["gaps"], HORIZON))
 
 
+def test_a_candidate_that_no_signal_is_called_is_a_warning() -> None:
+    table = pa.Table.from_pandas(offered(), preserve_index=False)
+    candidates = pa.table({"category": ["plain", "plain", "plain"], "signal": ["rain", "snow", "promotion"]})
+    chunk = forecast_chunk(long(histories()), ChunkOptions(horizon=HORIZON), table, candidates)
+    rows = {row["category"]: row for row in chunk.series.to_pylist()}
+    said = "candidates name signals that have no row for this series: promotion, snow"
+    assert rows["plain"]["warnings"][0] == said
+    assert said not in rows["gaps"]["warnings"]
+    values = chunk.periods.filter(pc.equal(chunk.periods["category"], "plain"))["value"].to_pylist()
+    expected = forecast(histories()["plain"], HORIZON, signals=offered().query("signal == 'rain'"))
+    assert values == [period["value"] for period in expected.to_dict()["forecast"]]
+
+
 def test_a_moment_hides_what_came_later() -> None:
     table = pa.Table.from_pandas(offered(), preserve_index=False)
     chunk = forecast_chunk(long(histories()), ChunkOptions(horizon=HORIZON, as_of="2026-10-14"), table)

@@ -105,6 +105,32 @@ def test_candidates_choose_the_signals(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
+def test_candidates_that_nothing_is_called_are_told_of(tmp_path: Path) -> None:
+    candidates = pd.DataFrame({"category": ["S0001", "S001"], "signal": ["rian", "rain"]})
+    files = [
+        write(one, tmp_path / f"{name}.csv")
+        for name, one in {"sales": sales(2), "signals": signals(), "candidates": candidates}.items()
+    ]
+    out = tmp_path / "out"
+    result = run(files[0], "--signals", files[1], "--candidates", files[2], "--out", out, "--horizon", 2)
+    said = "candidates name categories that have no sales: S001"
+    assert f"note: {said}\n" in result.stderr
+    assert orjson.loads((out / "manifest.json").read_bytes())["warnings"] == [said]
+    rows = {row["category"]: row for row in table(out, SERIES).to_pylist()}
+    assert "candidates name signals that have no row for this series: rian" in rows["S0001"]["warnings"]
+    assert not any("candidates" in warning for warning in rows["S0000"]["warnings"])
+    assert "--candidates chooses among" in run(files[0], "--candidates", files[2], "--out", out, code=2).stderr
+
+
+@pytest.mark.usefixtures("here")
+def test_the_manifest_names_the_files_that_were_given(tmp_path: Path) -> None:
+    files = write(sales(2), tmp_path / "sales.csv"), write(signals(), tmp_path / "signals.csv")
+    run(files[0], "--signals", files[1], "--out", tmp_path / "out", "--horizon", 2)
+    manifest = orjson.loads((tmp_path / "out" / "manifest.json").read_bytes())
+    assert manifest["source"] == {"sales": [str(files[0])], "signals": [str(files[1])]}
+
+
+@pytest.mark.usefixtures("here")
 def test_a_series_that_fails_is_a_row(tmp_path: Path) -> None:
     frame = pd.concat([sales(3), sales(1, 1).assign(category="short")])
     result = run(write(frame, tmp_path / "sales.csv"), "--out", tmp_path / "out")
@@ -150,7 +176,25 @@ def test_a_database_is_asked_by_the_query_of_the_home(tmp_path: Path) -> None:
     toml.write_text(f'{source}\ndate = "day"\nquantity = "n"\n', encoding="utf-8")
     run("--home", tmp_path / "home", "--sql", "erp", "--out", tmp_path / "out", "--horizon", 2)
     check(tmp_path / "out", "S0002", forecast(frame[frame["category"] == "S0002"], 2))
+    assert orjson.loads((tmp_path / "out" / "manifest.json").read_bytes())["source"] == {"sql": "erp"}
     assert "there are: erp" in run("--home", tmp_path / "home", "--sql", "crm", "--out", tmp_path / "no", code=2).stderr
+
+
+@pytest.mark.usefixtures("here")
+def test_a_database_is_asked_again_after_its_answer_was_refused(tmp_path: Path) -> None:
+    lines = sales(1).assign(ds=lambda frame: frame["ds"].dt.strftime("%Y-%m-%d"))
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'erp.sqlite'}")
+    toml = f'[[sales]]\nname = "erp"\ndatabase = "sqlite:///{tmp_path / "erp.sqlite"}"\n'
+    toml += 'query = "SELECT category, ds AS day, y AS n FROM lines"\ndate = "day"\nquantity = "n"\n'
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "groundswell.toml").write_text(toml, encoding="utf-8")
+    command = ("--home", tmp_path / "home", "--sql", "erp", "--out", tmp_path / "out", "--horizon", 2)
+    lines.assign(y="much").to_sql("lines", engine, index=False)
+    assert "row 1, column 'y': 'much' is no number" in run(*command, code=2).stderr
+    lines.to_sql("lines", engine, index=False, if_exists="replace")
+    engine.dispose()
+    run(*command)
+    check(tmp_path / "out", "S0000", forecast(sales(1), 2))
 
 
 @pytest.mark.usefixtures("here")
@@ -181,19 +225,76 @@ def test_another_run_is_not_mixed_in(tmp_path: Path, change: str) -> None:
     ("text", "said"),
     [
         ("category,ds\nA,2026-01-01\n", "wanted one named y or quantity"),
-        ("category,ds,y\nA,2026-01-01,much\n", "the column y of the sales holds VARCHAR; wanted numbers"),
-        (
-            "category,ds,y\nA,once,3\n",
-            'the sales cannot be read: Conversion Error: invalid timestamp field format: "once"',
-        ),
+        ("category,ds,y\nA,2026-01-01,3\nA,2026-01-08,much\n", "sales.csv: line 3, column 'y': 'much' is no number"),
+        ("category;ds;y\nA;2026-01-01;1,5\n", "sales.csv: line 2, column 'y': '1,5' is no number. Write numbers as"),
+        ("category;ds;y\nA;2026-01-01;1,5\nA;2026-01-08;?\n", "line 3, column 'y': '?' is no number (and 1 more line)"),
+        ("category,ds,y\nA,2026-01-01,true\n", "sales.csv: line 2, column 'y': 'true' is no number"),
+        ("category,ds,y\nA,2026-01-01,3\nA,once,3\n", "sales.csv: line 3, column 'ds': 'once' is no date. Write dates"),
+        ("category,ds,y\nA,2026-02-30,3\n", "sales.csv: line 2, column 'ds': '2026-02-30' is no date"),
+        ("category,ds,y\nA,2026-01-01,3\nA,2026-01-08,3,4\n", "sales.csv: line 3: the row has 4 values"),
+        ("category,ds,y\n", "the sales have no rows; give at least one in "),
+        ("", "sales.csv is empty: 0 bytes"),
         ("category,ds,y\n,2026-01-01,3\nA,2026-01-01,3\n", "1 rows of the sales have no category"),
     ],
-    ids=["no column", "no numbers", "no dates", "no name"],
-)
+    ids=[
+        "no column", "no number", "comma", "worse than a comma", "no numbers", "no date", "no day", "ragged", "no rows",
+        "nothing", "no name",
+    ],
+)  # fmt: skip
 def test_a_file_that_is_wrong_is_refused_in_one_line(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "sales.csv"
     file.write_text(text, encoding="utf-8")
+    result = run(file, "--out", tmp_path / "out", code=2)
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"category": "A", "ds": "2026-01-01", "y": 3}\n\n{"category": "A", "ds": "2026-01-08", "y": "much"}\n',
+         "sales.ndjson: line 3, column 'y': 'much' is no number"),
+        ('{"category": "A", "ds": "2026-01-01", "y": 3}\n{"category"', "sales.ndjson: line 2: the line is no JSON"),
+        ('{"category": "A", "ds": "2026-01-01", "y": 3}\n[1]\n', "sales.ndjson: line 2: the line is no JSON object"),
+    ],
+)  # fmt: skip
+def test_a_wrong_line_of_ndjson_is_named(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "sales.ndjson"
+    file.write_text(text, encoding="utf-8")
     assert said in run(file, "--out", tmp_path / "out", code=2).stderr
+
+
+def test_a_parquet_file_that_is_wrong_is_named(tmp_path: Path) -> None:
+    frame = sales(1, 3)
+    file = write(frame.assign(y=["1", "much", "3"]), tmp_path / "text.parquet")
+    assert "text.parquet: row 2, column 'y': 'much' is no number" in run(file, "--out", tmp_path / "o", code=2).stderr
+    file = write(frame.assign(y=[True, False, True]), tmp_path / "flags.parquet")
+    said = "flags.parquet: the column y of the sales holds BOOLEAN; wanted numbers"
+    assert said in run(file, "--out", tmp_path / "o", code=2).stderr
+    file.write_bytes(b"PAR1")
+    assert "flags.parquet cannot be read as Parquet" in run(file, "--out", tmp_path / "o", code=2).stderr
+
+
+@pytest.mark.usefixtures("here")
+def test_what_a_refused_run_has_read_is_not_used_by_the_next(tmp_path: Path) -> None:
+    wrong, out = sales(2).assign(y=1.0), tmp_path / "out"
+    files = write(wrong, tmp_path / "sales.csv"), write(signals().assign(value="much"), tmp_path / "signals.csv")
+    assert "signals.csv: line 2" in run(files[0], "--signals", files[1], "--out", out, code=2).stderr
+    assert not out.exists()
+    write(sales(2), files[0])
+    write(signals(), files[1])
+    run(files[0], "--signals", files[1], "--out", out, "--horizon", 2)
+    history = sales(2).query("category == 'S0001'")
+    check(out, "S0001", forecast(history, 2, signals=signals()))
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]"])
+def test_a_damaged_manifest_is_told_of(tmp_path: Path, text: str) -> None:
+    file, out = write(sales(1), tmp_path / "sales.csv"), tmp_path / "out"
+    out.mkdir()
+    (out / "manifest.json").write_text(text, encoding="utf-8")
+    assert f"{out / 'manifest.json'} is damaged" in run(file, "--out", out, code=2).stderr
 
 
 def test_wrong_use(tmp_path: Path) -> None:
@@ -204,6 +305,28 @@ def test_wrong_use(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").touch()
     assert "files that are no run" in run(file, "--out", tmp_path / "full", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--calendar", "XX", "calendar: got XX; wanted an ISO 3166 country code"),
+        ("--frequency", "H", "frequency: got H; wanted one of D, "),
+        ("--engine", "slow", "engine: got slow; wanted one of "),
+    ],
+)
+def test_a_wrong_option_is_refused_before_anything_is_written(
+    tmp_path: Path, option: str, value: str, said: str
+) -> None:
+    file = write(sales(1), tmp_path / "sales.csv")
+    assert said in run(file, option, value, "--out", tmp_path / "out", code=2).stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_moment_that_has_not_come_is_refused_before_anything_is_written(home: Path, tmp_path: Path) -> None:
+    result = run("--home", home, "--as-of", "2099-01-01", "--out", tmp_path / "out", code=2)
+    assert "as_of: got 2099-01-01 00:00 UTC; wanted a moment that has come" in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.heavy
