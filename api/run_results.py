@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,15 +15,18 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from api.bulk import told
-from api.database import reading
+from api.database import issued, reading
 from api.jobs import Job
+from api.ledger import as_issued
+from api.making import receipt_of_job
 from api.run_chunk import part_of, run_failure
 from api.run_input import asked_of, folder
-from api.run_table import schema_of
+from api.run_table import Result, schema_of, table_of
 from api.runs import answers_of, chunks_of
 from api.security import Caller
 from api.settings import Settings
 from api.tables import CSV, NDJSON, PARQUET
+from forecast.chunk import CHUNK
 
 FORMS = (NDJSON, PARQUET, CSV)
 
@@ -31,7 +35,7 @@ def results(form: str, database: sa.Engine, job: Job, settings: Settings, caller
     """Everything that a run came to, in the order asked for; nothing of categories that the caller may not see."""
     if form == NDJSON:
         return lines(database, job, settings, caller)
-    return _rows_in(form, settings, job, caller)
+    return _rows_in(form, database, settings, job, caller)
 
 
 def lines(database: sa.Engine, job: Job, settings: Settings, caller: Caller) -> Iterator[bytes]:
@@ -53,14 +57,14 @@ def _problem(database: sa.Engine, job: Job, number: int, caller: Caller) -> Iter
         yield told(number, row["problem"], good=False) + b"\n"
 
 
-def _rows_in(form: str, settings: Settings, job: Job, caller: Caller) -> Iterator[bytes]:
+def _rows_in(form: str, database: sa.Engine, settings: Settings, job: Job, caller: Caller) -> Iterator[bytes]:
     """One row a forecast and period, one a problem; a column that no request of a chunk asked for is empty there."""
-    schema = _schema(settings, job, form)
+    schema = _schema(database, settings, job, form)
     out = _Pipe()
     options: dict[str, Any] = {"compression": "zstd"} if form == PARQUET else {}
     make = pq.ParquetWriter if form == PARQUET else pc.CSVWriter
     with make(out, schema, **options) as writer:
-        for table in _parts(settings, job):
+        for table in _parts(database, settings, job):
             seen = table if caller.categories is None else table.filter(_visible(table, caller))
             writer.write_table(pa.table([_column(seen, field) for field in schema], schema=schema))
             yield out.take()
@@ -75,26 +79,57 @@ def _column(table: pa.Table, field: pa.Field) -> Any:
     return table[field.name] if field.name in table.column_names else pa.nulls(len(table), field.type)
 
 
-def _schema(settings: Settings, job: Job, form: str) -> pa.Schema:
+def _schema(database: sa.Engine, settings: Settings, job: Job, form: str) -> pa.Schema:
     """The columns of all chunks; CSV has no place for what is not flat."""
-    whole = schema_of(levels_of(settings, job))
+    whole = schema_of(levels_of(database, settings, job))
     return whole if form == PARQUET else pa.schema([field for field in whole if not pa.types.is_map(field.type)])
 
 
-def levels_of(settings: Settings, job: Job) -> list[float]:
+def levels_of(database: sa.Engine, settings: Settings, job: Job) -> list[float]:
     """The levels that the forecasts of a run have."""
-    names = {name for file in _files(settings, job) for name in pq.read_schema(file).names if name.startswith("lo-")}
+    names = {
+        name
+        for chunk in _chunks(settings, job)
+        for name in _names(database, settings, job, chunk)
+        if name.startswith("lo-")
+    }
     return sorted(float(name[3:]) for name in names)
 
 
-def _files(settings: Settings, job: Job) -> list[Any]:
-    asked = asked_of(settings, job.job, orjson.loads(job.request))
-    files = [part_of(folder(settings) / job.job, chunk) for chunk in range(chunks_of(asked))]
-    return [file for file in files if file.is_file()]
+def _chunks(settings: Settings, job: Job) -> range:
+    return range(chunks_of(asked_of(settings, job.job, orjson.loads(job.request))))
 
 
-def _parts(settings: Settings, job: Job) -> Iterator[pa.Table]:
-    return (pq.read_table(file) for file in _files(settings, job))
+def _file(settings: Settings, job: Job, chunk: int) -> Path:
+    return part_of(folder(settings) / job.job, chunk)
+
+
+def _names(database: sa.Engine, settings: Settings, job: Job, chunk: int) -> list[str]:
+    """The columns of the rows of one chunk."""
+    file = _file(settings, job, chunk)
+    names: list[str] = (pq.read_schema(file) if file.is_file() else _kept(database, job, chunk).schema).names
+    return names
+
+
+def _parts(database: sa.Engine, settings: Settings, job: Job) -> Iterator[pa.Table]:
+    """The rows of each chunk; of one that a cancelled run did not end, those of what was kept of it."""
+    for chunk in _chunks(settings, job):
+        file = _file(settings, job, chunk)
+        yield pq.read_table(file) if file.is_file() else _kept(database, job, chunk)
+
+
+def _kept(database: sa.Engine, job: Job, chunk: int) -> pa.Table:
+    """The rows of what the ledger and the failures hold of one chunk."""
+    first = chunk * CHUNK
+    numbers = {receipt_of_job(job, number): number for number in range(first, first + CHUNK)}
+    good = sa.select(issued).where(issued.c.receipt.in_(numbers))
+    bad = sa.select(run_failure).where(run_failure.c.run == job.job, run_failure.c.number.in_(numbers.values()))
+    with reading(database) as connection:
+        made = [as_issued(row) for row in connection.execute(good).mappings()]
+        failed = connection.execute(bad).mappings().all()
+    found: list[Result] = [(numbers[one.receipt], one.category, one) for one in made]
+    found += [(row["number"], row["category"] or None, row["problem"]) for row in failed]
+    return table_of(sorted(found, key=lambda result: result[0]))
 
 
 class _Pipe(io.RawIOBase):
@@ -123,7 +158,7 @@ class _Pipe(io.RawIOBase):
 
 def csv_lines(database: sa.Engine, job: Job, settings: Settings, caller: Caller) -> Iterator[str]:
     """The rows in the columns of the ERP faces, a forecast at a time."""
-    levels = [f"{level:g}" for level in levels_of(settings, job)]
+    levels = [f"{level:g}" for level in levels_of(database, settings, job)]
     ends = [f"{end}{level}" for level in levels for end in ("Lower", "Upper")]
     yield _csv([["Time", "Value", "Median", *ends, "Category", "Unit", "Receipt", "Kind"]])
     asked = asked_of(settings, job.job, orjson.loads(job.request))
