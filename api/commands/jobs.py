@@ -73,7 +73,7 @@ def retry_command(ctx: click.Context, job: str | None, dead: bool) -> None:
     if dead:
         found, _ = listed(settings, state="dead", kind=None, key_id=None, limit=1_000_000, offset=0)
         numbers = [one.job for one in found]
-    again = [number for number in numbers if retry(Jobs(settings), number)]
+    again = [number for number in numbers if retry(Jobs(settings), number, _audited("job retried", number))]
     if job and not again:
         raise common.Failed(f"{job} is no job that has failed or is dead; `groundswell jobs list` shows them")
     click.echo(f"tried again by `groundswell serve`: {len(again)}")
@@ -86,9 +86,16 @@ def cancel_command(ctx: click.Context, job: str) -> None:
     """Cancel JOB; what it has made so far stays."""
     from api.jobs import Jobs
 
-    if not Jobs(common.settings_of(ctx)).cancel(job):
+    if not Jobs(common.settings_of(ctx)).cancel(job, _audited("job cancelled", job)):
         raise common.Failed(f"{job} is no job that is pending or running; `groundswell jobs list` shows them")
     click.echo(f"{job} is cancelled")
+
+
+def _audited(action: str, job: str) -> Any:
+    """Keeps in the audit what this command does: no key is behind it."""
+    from api.audit import record
+
+    return lambda connection: record(connection, action, job)
 
 
 def _row(one: Any) -> dict[str, Any]:
