@@ -79,19 +79,19 @@ def do_chunk(work: Work, chunk: int, *, held: bool = False) -> None:
         return
     items, first = items_of(work, chunk), chunk * CHUNK
     kept, keeping = _kept(work, first, len(items)), _Keeping(work, first, held)
-    for i, item in enumerate(items, first):
+    for i, (category, item) in enumerate(items, first):
         if stopped():
             break
         if isinstance(item, bytes):
-            results.append((i, None, item))
+            results.append((i, category, item))
         else:
-            results.append((i, item.category, kept[i] if i in kept else _made(work, item, i)))
+            results.append((i, category, kept[i] if i in kept else _made(work, item, i)))
         if i not in kept:
             keeping.add(*results[-1])
     keeping.end()
     if is_over(work):  # the ledger may have taken less than was made; what it has is read from there
         return
-    if any(not isinstance(item, bytes) and item.deadline_ms is not None for item in items):
+    if any(not isinstance(item, bytes) and item.deadline_ms is not None for _, item in items):
         # Of another that does this chunk at the same time, and had more or less time, the first forecast counts.
         kept = _kept(work, first, len(items))
         results = [(i, category, kept.get(i, result)) for i, category, result in results]

@@ -27,8 +27,9 @@ def list_command(ctx: click.Context, state: Any, kind: str | None, limit: int, a
     """List jobs, the newest first, with the reason why one failed."""
     from api.job_list import listed
 
-    found, total = listed(common.settings_of(ctx), state=state, kind=kind, key_id=None, limit=limit, offset=0)
-    rows = [_row(one) for one in found]
+    settings = common.settings_of(ctx)
+    found, total = listed(settings, state=state, kind=kind, key_id=None, limit=limit, offset=0)
+    rows = [_row(one) | _series(settings, one) for one in found]
     if as_json:
         common.write_json(rows)
         return
@@ -104,6 +105,17 @@ def _row(one: Any) -> dict[str, Any]:
     reason = None if not one.error else orjson.loads(one.error).get("detail")
     head = {"job": one.job, "kind": one.kind, "state": one.state, "done": one.done, "total": one.total}
     return head | {name: _second(getattr(one, name)) for name in ("accepted", "finished")} | {"reason": reason}
+
+
+def _series(settings: Any, one: Any) -> dict[str, int]:
+    """How far a run is in series: its parts are too large to tell."""
+    from api.database import engine_of
+    from api.runs import KIND, counts
+
+    if one.kind != KIND:
+        return {}
+    found = counts(engine_of(settings), one, settings)
+    return {"done": found.made + found.failed, "total": found.asked}
 
 
 def _second(moment: dt.datetime | None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import logging
 import os
 import signal
@@ -21,11 +22,13 @@ import orjson
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
 import api.run_chunk
 import api.run_pool
 import api.runs
+from api.cli import cli
 from api.jobs import Jobs
 from api.ledger import Ledger
 from api.logs import Cancelled
@@ -287,6 +290,14 @@ def test_the_processes_of_a_run_that_is_cancelled_stop(
         assert client.get(address).json()["counts"] == counts
         assert counts["made"] < 400
         assert not list((tmp_path / "state" / "runs").glob("*.landed"))
+
+
+def test_the_list_of_jobs_counts_the_series_of_a_run(tmp_path: Path, client_of: Callable[..., TestClient]) -> None:
+    fill_short(tmp_path)
+    with client_of(tmp_path) as client, working(Settings(home=tmp_path)):
+        outcome(client, start(client, horizon=1))
+    (row,) = json.loads(CliRunner().invoke(cli, ["--home", str(tmp_path), "jobs", "list", "--json"]).output)
+    assert (row["done"], row["total"]) == (5, 5)
 
 
 def test_an_empty_store_is_told_at_once(tmp_path: Path, client_of: Callable[..., TestClient]) -> None:
