@@ -42,6 +42,7 @@ from api.routes import (
     scenarios,
     signals,
     sources,
+    trees,
     uploads,
     webhooks,
 )
@@ -100,21 +101,8 @@ def create_app(settings: Settings, anonymous_hosts: Collection[str] | None = Non
     app.add_middleware(RequestId)
     errors.install(app)
     outages.install(app)
-    nouns = (
-        bulk,
-        forecasts,
-        uploads,
-        events,
-        categories,
-        signals,
-        sources,
-        jobs,
-        health,
-        runs,
-        webhooks,
-        scenarios,
-        metrics,
-    )
+    data = (uploads, events, categories, signals, sources)
+    nouns = (bulk, forecasts, *data, jobs, health, runs, webhooks, scenarios, trees, metrics)
     faces = (odata, business_central, power_platform)
     for noun in (*nouns, *faces):
         app.include_router(noun.router)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from api.database import metadata, reading, writing
 from api.errors import Problem, invalid_fields
-from api.forecasting import check_limits
+from api.forecasting import check_limits, within_sight
 from api.making import body_of, made, receipt_of
 from api.models import ForecastRequest
 from api.security import Caller
@@ -63,7 +63,7 @@ def item_of(raw: Any, form: str, settings: Settings, caller: Caller) -> Item:
     """One item, or the problem that it is none."""
     try:
         request = ForecastRequest.model_validate(raw if form == JSON else parse_json(raw))
-        caller.check_category(request.category)
+        request = within_sight(request, caller)
         check_limits(request, settings)
     except ValidationError as error:
         found = [{**item, "loc": ("body", *item["loc"])} for item in error.errors()]

@@ -21,6 +21,7 @@ from api.commands import (
     sales,
     scenarios,
     signals,
+    trees,
     upkeep,
 )
 from api.commands.common import Failed, Home, Misused, take_home
@@ -115,8 +116,8 @@ def _add(group: click.Group, command: click.Command) -> None:
 
 
 NOUNS = (
-    erp_imports, imports, sales, signals, forecasts, scenarios, events, run, listings, running, exports, keys, jobs,
-    upkeep,
+    erp_imports, imports, sales, signals, forecasts, scenarios, trees, events,
+    run, listings, running, exports, keys, jobs, upkeep,
 )  # fmt: skip
 for noun in NOUNS:
     for command in noun.COMMANDS:

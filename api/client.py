@@ -43,6 +43,7 @@ from api.models import (
     UploadAnswer,
 )
 from api.scenario_models import Evaluation, Scenario, ScenarioHead, ScenarioPage
+from api.tree_models import TreeAnswer
 
 PASSING = (409, 429, 502, 503, 504)  # of 409 only that the first try is still running
 FORMS = {
@@ -204,6 +205,10 @@ class Client:
         """Answer kept scenarios of one category anew, by their ids, side by side with the baseline."""
         body = {"scenarios": list(scenarios)} | request
         return _read(Evaluation, self._posted("/v1/scenarios/compare", orjson.dumps(body)))
+
+    def tree(self, category: str, **request: Any) -> TreeAnswer:
+        """A forecast of a category and all below it that adds up; other fields as the API takes them."""
+        return _read(TreeAnswer, self._posted("/v1/trees", orjson.dumps({"category": category} | request)))
 
     def upload_sales(self, data: Rows, **options: Any) -> UploadAnswer:
         """Upload sales: a CSV, Parquet, JSON or NDJSON file, rows, or columns; `options` as the API takes them.

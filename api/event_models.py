@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from api.models import Answer, Day, EventKind, Request
+from api.fields import Day, EventKind
+from api.models import Answer, Request
 from api.scenario_models import Expected
 
 State = Literal["proposed", "accepted", "refused"]

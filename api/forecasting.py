@@ -13,14 +13,17 @@ import orjson
 import pandas as pd
 
 from api.errors import invalid_field, known_problem
+from api.fields import LAST
 from api.ledger import Issued
+from api.likeness import said_phases
 from api.metrics import forecast_made
-from api.models import LAST, ForecastRequest, Values
+from api.models import ForecastRequest, Values
 from api.receipts import new_receipt
-from api.service import as_answer, moment_of, read_inputs, run
+from api.security import Caller
+from api.service import as_answer, moment_of, read_related, run
 from api.settings import Settings
 from api.snapshots import Snapshots
-from forecast import Forecast, ForecastError, SignalValues, arrays, forecast
+from forecast import Forecast, ForecastError, Phases, SignalValues, arrays, forecast
 from forecast.engines import Wanted
 
 
@@ -65,10 +68,11 @@ class Forecaster:
             return None, _inline(body, body.history), read
         snapshot = self.snapshots.current()
         version = snapshot.data_version if body.data_version is None else body.data_version
-        inputs = read_inputs(
+        inputs = read_related(
             snapshot,
             body.category or "",
             body.horizon,
+            body.said,
             as_of=body.as_of,
             data_version=version,
             from_origin=True,
@@ -84,6 +88,18 @@ def _timing(asked: float, started: float, read: float) -> dict[str, float]:
     ended = time.perf_counter()
     spans = {"read": read - started, "fit": ended - read, "total": ended - asked}  # total: with the wait for its turn
     return {name: round(seconds * 1000, 3) for name, seconds in spans.items()}
+
+
+def within_sight(body: ForecastRequest, caller: Caller) -> ForecastRequest:
+    """The request as the caller may make it; raises the problem that a category is not theirs.
+
+    With a key of some categories nothing is borrowed but from those that the request names: answers name the others.
+    """
+    caller.check_category(body.category)
+    for name in body.like or ():
+        caller.check_category(name)
+    unnamed = caller.categories is not None and body.history is None and body.like is None
+    return body.model_copy(update={"like": []}) if unnamed else body
 
 
 def check_limits(body: ForecastRequest, settings: Settings) -> None:
@@ -122,8 +138,9 @@ def _inline(body: ForecastRequest, history: Values) -> Forecast:
     _check_labels("history", sales)
     for i, signal in enumerate(signals):
         _check_labels(f"signals.{i}", signal)
-    return forecast(
-        sales,
+    phases = said_phases(body.said)
+    result = forecast(
+        _at_full_level(sales, phases) if phases else sales,
         body.horizon,
         signals=signals,
         engine=body.engine,
@@ -134,6 +151,12 @@ def _inline(body: ForecastRequest, history: Values) -> Forecast:
         category=body.category,
         unit=body.unit,
     )
+    return phases.applied(result) if phases else result
+
+
+def _at_full_level(sales: arrays.Values, phases: Phases) -> pd.DataFrame:
+    frame = pd.DataFrame({"ds": pd.DatetimeIndex(sales.labels), "y": np.asarray(sales.values, dtype=float)})
+    return phases.at_full_level(frame, sales.frequency)
 
 
 def _consecutive(given: Values) -> dict[str, Any]:

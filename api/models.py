@@ -5,66 +5,24 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    Strict,
-    model_validator,
+from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
+
+from api.fields import (
+    Count,
+    Day,
+    DayRange,
+    Deadline,
+    EngineName,
+    EventKind,
+    Flag,
+    Frequency,
+    Member,
+    Moment,
+    Name,
+    Number,
 )
-
-from api.moments import is_date, is_moment
+from api.likeness import MOST, Said
 from forecast.engines import names, stacked
-
-
-def _date(value: object) -> object:
-    if not isinstance(value, str) or not is_date(value):  # pydantic would read a number as seconds since 1970
-        raise ValueError("a date in ISO 8601, such as 2026-11-29")
-    return value
-
-
-def _moment(value: object) -> object:
-    if not isinstance(value, str) or not is_moment(value):
-        raise ValueError("a moment in ISO 8601 with its offset, such as 2026-11-23T09:00:00Z")
-    return value
-
-
-def _day_within(value: dt.date) -> dt.date:
-    if not FIRST <= value <= LAST:
-        raise ValueError(f"a date from {FIRST} to {LAST}")
-    return value
-
-
-def _utc_within(value: dt.datetime) -> dt.datetime:
-    if not EARLIEST <= value <= LATEST:
-        raise ValueError(f"a moment from {FIRST} to {LAST}")
-    return value.astimezone(dt.UTC)
-
-
-FIRST, LAST = dt.date(1800, 1, 1), dt.date(2199, 12, 31)
-EARLIEST, LATEST = (dt.datetime.combine(day, dt.time(), dt.UTC) for day in (FIRST, LAST))
-CENTURIES = {"pattern": "^(18|19|20|21)[0-9]{2}-"}  # these bounds in JSON Schema, which has none for dates
-LONGEST_MS = 3_600_000  # an hour for one forecast
-LARGEST = 1e15  # beyond it, sums and squares lose whole units or overflow
-Number = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
-Count = Annotated[int, Strict()]
-Flag = Annotated[bool, Strict()]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-EngineName = Annotated[Name, Field(json_schema_extra={"enum": names()})]  # an unknown one is refused with near matches
-Deadline = Annotated[int, Strict(), Field(ge=1, le=LONGEST_MS)]
-Member = Annotated[Name, Field(json_schema_extra={"enum": list(stacked())})]
-Day = Annotated[dt.date, BeforeValidator(_date), AfterValidator(_day_within), Field(json_schema_extra=CENTURIES)]
-EventKind = Literal["outlier", "stock_out", "one_off", "level_shift"]
-Frequency = Literal["D", "W-MON", "W-TUE", "W-WED", "W-THU", "W-FRI", "W-SAT", "W-SUN", "MS", "QS"]
-Moment = Annotated[
-    AwareDatetime,
-    BeforeValidator(_moment),
-    AfterValidator(_utc_within),
-    Field(json_schema_extra=CENTURIES),
-]
 
 
 class Request(BaseModel):
@@ -125,11 +83,23 @@ class ForecastRequest(Request):
     events: Literal["accepted", "none"] = Field(
         "accepted", description="take accepted events out of the sales of the store, or leave all sales as they are"
     )
+    like: list[Name] | None = Field(
+        None,
+        max_length=MOST,
+        description="categories of the store that a short history borrows from; default: as the store says, else those "
+        "of the same parent; [] for none",
+    )
+    phase_in: DayRange | None = Field(
+        None, description="when sales begin: 2026-W49, or 2026-W49..2027-W02 over some time"
+    )
+    phase_out: DayRange | None = Field(None, description="when sales end, written in the same way")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.category is None and self.history is None:
             raise ValueError("either `category` (from the store) or `history` (inline)")
+        if self.history is not None and self.like:
+            raise ValueError("`like` only without `history`: it names categories of the store for one of the store")
         stored = {"signals": self.signals, "unit": self.unit} if self.history is None else {}
         if given := [name for name, value in stored.items() if value]:
             raise ValueError(f"`{given[0]}` only together with `history`: the store has its own for a category")
@@ -139,6 +109,11 @@ class ForecastRequest(Request):
         if self.history is not None and self.data_version is not None:
             raise ValueError("`data_version` only without `history`: an inline history is not read from the store")
         return self
+
+    @property
+    def said(self) -> Said:
+        """What it says of the category's beginning and end."""
+        return Said(None if self.like is None else tuple(self.like), self.phase_in, self.phase_out)
 
     model_config = ConfigDict(
         extra="forbid",

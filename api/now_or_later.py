@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from anyio.to_thread import run_sync
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from api.errors import Problem
 from api.idempotency import Claim
@@ -112,6 +113,17 @@ async def _accepted(attempt: Attempt[T]) -> Job:
     job = await attempt.become_job()
     assert job is not None  # nothing has begun
     return job
+
+
+async def in_turn(request: Request, kind: str, function: Callable[[], T]) -> T:
+    """What a function gives when it has its turn, for a request that never becomes a job.
+
+    Raises the problem 503 where that would be too late.
+    """
+    turns: Turns = request.app.state.turns
+    if turns.wait() > request.app.state.settings.max_wait_seconds:
+        raise busy(turns, "it would wait too long for its turn")
+    return await turns.take(kind, function)
 
 
 def busy(turns: Turns, why: str) -> Problem:

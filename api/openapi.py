@@ -52,7 +52,7 @@ def enrich(schema: dict[str, Any], settings: Settings) -> None:
 
 def _add_limits(models: dict[str, Any], settings: Settings) -> None:
     """The limits of a request that are settings."""
-    for name in ("ForecastRequest", "RunRequest", "ScenarioRequest"):
+    for name in ("ForecastRequest", "RunRequest", "ScenarioRequest", "TreeRequest"):
         models[name]["properties"]["horizon"]["maximum"] = settings.max_horizon
     for name in ("AgainRequest", "CompareRequest"):
         models[name]["properties"]["horizon"]["anyOf"][0]["maximum"] = settings.max_horizon

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Strict, field_validator, model_validator
 
-from api.models import Answer, Count, Deadline, EngineName, Name, Request
+from api.fields import Count, Deadline, EngineName, Name
+from api.models import Answer, Request
 
 MOST_FAILURES = 1_000  # that the state of a run lists; its results have all
 

@@ -5,41 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, Strict, field_validator, model_validator
+from pydantic import Field, Strict, field_validator, model_validator
 
-from api.models import Answer, AppliedEvent, Count, Engine, EngineName, Moment, Name, Number, Page, Request, Span
-from forecast import Change, SignalsError
-from forecast.changes import LARGEST_FACTOR, LEVEL_ALLOWED, MOST_CHANGES, days_of
+from api.fields import Count, DayRange, Days, EngineName, Moment, Name, Number
+from api.models import Answer, AppliedEvent, Engine, Page, Request, Span
+from forecast import Change
+from forecast.changes import LARGEST_FACTOR, MOST_CHANGES
 
 MOST_COMPARED = 20
 MOST_VALUES = 520
-DAYS = "^[0-9]{4}(-[0-9]{2}(-[0-9]{2})?|-W[0-9]{2})?$"
-LEVEL = DAYS.replace("$", r"(\.\.") + DAYS[1:-1] + ")?$"
 SCENARIO_ID = r"^sc_[0-9a-f]{32}$"
 
 
-def _days(text: str) -> str:
-    try:
-        days_of(text, "")
-    except SignalsError as error:
-        raise ValueError(error.allowed) from None
-    return text
-
-
-def _level(text: str) -> str:
-    parts = text.split("..")
-    try:
-        for part in parts:
-            days_of(part, "", LEVEL_ALLOWED)
-    except SignalsError as error:
-        raise ValueError(error.allowed) from None
-    if len(parts) > 2:
-        raise ValueError(LEVEL_ALLOWED)
-    return text
-
-
-Days = Annotated[str, AfterValidator(_days), Field(json_schema_extra={"pattern": DAYS})]
-Level = Annotated[str, AfterValidator(_level), Field(json_schema_extra={"pattern": LEVEL})]
 Levels = list[Annotated[int, Strict(), Field(ge=1, le=99)]]
 ScenarioId = Annotated[str, Field(pattern=SCENARIO_ID)]
 
@@ -58,7 +35,9 @@ class ChangeRequest(Request):
     factor: Number | None = Field(
         None, ge=0, le=LARGEST_FACTOR, description="so many times what is expected: 1.2 for +20 %"
     )
-    level_of: Level | None = Field(None, description="its mean over a past period: 2020-04, or 2020-03-16..2020-05-10")
+    level_of: DayRange | None = Field(
+        None, description="its mean over a past period: 2020-04, or 2020-03-16..2020-05-10"
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

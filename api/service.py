@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache, partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pandas as pd
 
 from api.decisions import in_force
+from api.gaps import assumed, gap_of, without
+from api.likeness import NOTHING_SAID, Said, has_kin, kin_of, phases_of
 from api.moments import CLOCKS_DIFFER, parse
-from forecast import Backtest, Event, Forecast, ForecastError, OptionError, backtest, forecast
+from forecast import (
+    Backtest,
+    Event,
+    Forecast,
+    ForecastError,
+    HistoryError,
+    OptionError,
+    Phases,
+    backtest,
+    forecast,
+    forecast_like,
+)
 from forecast.engines import Wanted
-from forecast.events import LEVEL_SHIFT
+from forecast.like import is_short, known_periods
 from signals.store import CategoryRecord, Snapshot
 
 AsOf = str | dt.date | dt.datetime | None  # pd.Timestamp is a datetime; without an offset it is UTC
+BORROWING = ("fast", "detailed", "auto")  # engines in whose place a short history borrows; others were meant
 MAX_NOWCAST_DAYS = 92  # one quarter: the longest period that can be missing while sales still arrive on time
 
 
@@ -43,6 +57,9 @@ class Inputs:
     as_of: dt.datetime | None  # UTC, naive; None: all that is known
     warnings: tuple[str, ...]
     events: tuple[Event, ...] = ()  # that a person had accepted by then
+    phases: Phases = dataclasses.field(default_factory=Phases)  # where there are any, the history is at full level
+    like: Mapping[str, Inputs] = dataclasses.field(default_factory=dict)  # those that a short history borrows from
+    because: str = ""  # it is like these
 
 
 def forecast_category(
@@ -58,8 +75,11 @@ def forecast_category(
     from_origin: bool = False,
     max_nowcast_days: int = MAX_NOWCAST_DAYS,
     events: bool = True,
+    said: Said = NOTHING_SAID,
 ) -> Forecast:
     """Forecast one category of the store from its sales and its candidate signals.
+
+    One with a short history, or none, borrows from those that it is like; `said` may name them (see `read_related`).
 
     `horizon` counts from the last complete known period; with `from_origin` it counts from the moment of
     forecasting (`as_of`, else now), and the periods that were over by then come before it as nowcasts. A gap of
@@ -70,10 +90,11 @@ def forecast_category(
         UnknownCategory: the store has no such category.
         ForecastError: an argument or the history does not allow a forecast.
     """
-    inputs = read_inputs(
+    inputs = read_related(
         snapshot,
         category,
         horizon,
+        said,
         as_of=as_of,
         data_version=data_version,
         from_origin=from_origin,
@@ -123,24 +144,120 @@ def as_answer(result: Forecast, data_version: int | None) -> dict[str, Any]:
 
 
 def run(inputs: Inputs, wanted: Wanted, *, levels: Sequence[int] = (80, 95)) -> Forecast:
-    """Forecast from what was read, by the engine wanted."""
+    """Forecast from what was read by the engine wanted; a short history by those that it is like, where that may be."""
     record = inputs.record
-    result = forecast(
+    options: dict[str, Any] = {
+        "levels": tuple(levels),
+        "frequency": record.frequency,
+        "as_of": None if inputs.as_of is None else pd.Timestamp(inputs.as_of),
+        "calendar": record.calendar,
+        "category": record.category,
+        "unit": record.unit,
+    }
+    result, warnings = None, list(inputs.warnings)
+    if inputs.like and wanted.name in BORROWING:
+        try:
+            result = _borrowed(inputs, options)
+        except HistoryError as error:
+            if error.field != "like" or inputs.history.empty:
+                raise
+            warnings.append(error.value)  # why not from any of them: it is left to its own history
+    elif inputs.history.empty:
+        raise OptionError("engine", wanted.name, f"one of {', '.join(BORROWING)} for a category without sales")
+    if result is None:
+        result = forecast(
+            inputs.history,
+            inputs.horizon,
+            signals=inputs.signals,
+            engine=wanted.name,
+            deadline_ms=wanted.deadline_ms,
+            members=wanted.members,
+            events=inputs.events,
+            **options,
+        )
+    if inputs.phases:
+        result = inputs.phases.applied(result)
+    return dataclasses.replace(result, warnings=[*warnings, *result.warnings])
+
+
+def _borrowed(inputs: Inputs, options: dict[str, Any]) -> Forecast:
+    result = forecast_like(
         inputs.history,
         inputs.horizon,
-        signals=inputs.signals,
-        engine=wanted.name,
-        deadline_ms=wanted.deadline_ms,
-        members=wanted.members,
-        levels=tuple(levels),
-        frequency=record.frequency,
-        as_of=None if inputs.as_of is None else pd.Timestamp(inputs.as_of),
-        calendar=record.calendar,
-        events=inputs.events,
-        category=record.category,
-        unit=record.unit,
+        {name: one.history for name, one in inputs.like.items()},
+        signals={name: one.signals for name, one in inputs.like.items()},
+        **options,
     )
-    return dataclasses.replace(result, warnings=[*inputs.warnings, *result.warnings])
+    reason = f"{inputs.because}; {result.engine.reason}"
+    return dataclasses.replace(result, engine=dataclasses.replace(result.engine, reason=reason))
+
+
+def read_related(
+    snapshot: Snapshot,
+    category: str,
+    horizon: int,
+    said: Said = NOTHING_SAID,
+    *,
+    as_of: AsOf = None,
+    data_version: int | None = None,
+    from_origin: bool = False,
+    max_nowcast_days: int = MAX_NOWCAST_DAYS,
+    events: bool = True,
+) -> Inputs:
+    """As `read_inputs`, at full level where the category begins or ends, and with those that a short history is like.
+
+    Without any sale the horizon counts from the newest period that is known of these.
+    """
+    version = snapshot.data_version if data_version is None else data_version
+    record = snapshot.category(category, version)
+    read = partial(
+        read_inputs,
+        snapshot,
+        horizon=horizon,
+        as_of=as_of,
+        data_version=version,
+        from_origin=from_origin,
+        max_nowcast_days=max_nowcast_days,
+        events=events,
+    )
+    phases = phases_of(record, said)
+    try:
+        own = read(category)
+    except NothingKnownError:
+        kin = kin_of(snapshot, record, said, version)
+        like, notes = _known(read, kin.names)
+        if not like:
+            raise
+        own = dataclasses.replace(_unsold(like), record=record, like=like, because=kin.because, warnings=notes)
+    if phases:
+        own = dataclasses.replace(own, phases=phases, history=phases.at_full_level(own.history, record.frequency))
+    if own.like or not has_kin(record, said):
+        return own
+    moment = None if own.as_of is None else pd.Timestamp(own.as_of)
+    known = known_periods(own.history, record.frequency, moment)
+    if not is_short(known, record.frequency):
+        return own
+    kin = kin_of(snapshot, record, said, version)
+    like, notes = _known(read, kin.names)
+    if like and not known:
+        newest = _unsold(like)
+        own = dataclasses.replace(own, horizon=newest.horizon, as_of=newest.as_of)
+    return dataclasses.replace(own, like=like, because=kin.because, warnings=(*own.warnings, *notes))
+
+
+def _known(read: Callable[[str], Inputs], names: Sequence[str]) -> tuple[dict[str, Inputs], tuple[str, ...]]:
+    """What is known of those that a category is like, and of whom nothing is."""
+    found = {}
+    for name in names:
+        with suppress(NothingKnownError):
+            found[name] = read(name)
+    return found, tuple(f"nothing is borrowed from {name}: it has no sales" for name in names if name not in found)
+
+
+def _unsold(like: Mapping[str, Inputs]) -> Inputs:
+    """The newest of those that a category is like, without its sales: from there on the category is forecast."""
+    newest = min(like.values(), key=lambda one: one.horizon)
+    return dataclasses.replace(newest, history=newest.history.iloc[:0], signals=None, warnings=())
 
 
 def read_inputs(
@@ -163,7 +280,7 @@ def read_inputs(
         raise NothingKnownError(category, moment, _first_known(snapshot, category, version))
     observations = _observations(snapshot, category, moment, version)
     accepted = in_force(snapshot, category, moment, version) if events else ()
-    gap = _gap(_without(sales, accepted), record, moment)
+    gap = gap_of(without(sales, accepted), record, moment)
     stale = gap.days > max_nowcast_days
     return Inputs(
         record=record,
@@ -172,7 +289,7 @@ def read_inputs(
         horizon=horizon + (gap.periods if from_origin and not stale else 0),
         # Sales that ended long ago are forecast from where they end: counted from today, every period would be over.
         as_of=None if stale and as_of is None else moment,
-        warnings=(*([gap.warning(max_nowcast_days)] if stale else []), *_assumed(sales, observations)),
+        warnings=(*([gap.warning(max_nowcast_days)] if stale else []), *assumed(sales, observations)),
         events=accepted,
     )
 
@@ -222,72 +339,11 @@ def _declarations(snapshot: Snapshot, data_version: int) -> tuple[dict[str, bool
     )
 
 
-def _assumed(sales: pd.DataFrame, observations: pd.DataFrame | None) -> list[str]:
-    """Whoever uses a `known_at` that nobody has observed says so."""
-    guessed = int((sales["known_basis"] == "assumed_lag").sum())
-    parts = [f"{guessed} of {len(sales)} sales values"] if guessed else []
-    if observations is not None:
-        signals = observations["signal"][observations["known_basis"] == "assumed_lag"].nunique()
-        parts += [f"{signals} of {observations['signal'].nunique()} signals"] if signals else []
-    if not parts:
-        return []
-    return [
-        f"when they became known is assumed, not observed, for {' and '.join(parts)} (end of the period and the "
-        "declared lag): the backtest takes them as published on time and never revised"
-    ]
-
-
 def _labelled(sales: pd.DataFrame, frequency: str) -> pd.DataFrame:
     """The label `ds` of each span: a week's last day, else the first day."""
     weekly = frequency.startswith("W-")
     ds = sales["end"] - pd.Timedelta(days=1) if weekly else sales["start"]
     return pd.DataFrame({"ds": ds, "y": sales["quantity"], "known_at": sales["known_at"]})
-
-
-def _without(sales: pd.DataFrame, events: Sequence[Event]) -> pd.DataFrame:
-    """The sales that the forecaster will see: those of accepted events are as good as not known."""
-    kept = pd.Series(True, index=sales.index)
-    for event in events:
-        if event.kind != LEVEL_SHIFT:
-            kept &= (sales["end"] <= pd.Timestamp(event.first)) | (sales["start"] > pd.Timestamp(event.last))
-    return sales[kept]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Gap:
-    """The whole periods that were over by the origin, but whose sales were not known."""
-
-    start: pd.Timestamp
-    end: pd.Timestamp
-    periods: int
-
-    @property
-    def days(self) -> int:
-        return (self.end - self.start).days
-
-    def warning(self, max_days: int) -> str:
-        return (
-            f"sales end before {self.start:%Y-%m-%d}, {self.days} days before the moment of forecasting; up to "
-            f"{max_days} days are filled, so the horizon counts from the last known period: import newer sales, "
-            "or give an earlier as_of"
-        )
-
-
-def _gap(sales: pd.DataFrame, record: CategoryRecord, origin: dt.datetime) -> _Gap:
-    local = origin.replace(tzinfo=dt.UTC).astimezone(ZoneInfo(record.timezone or "UTC"))
-    today = pd.Timestamp(local.date())
-    last = _last_known_end(sales, today)
-    if last is None:
-        return _Gap(today, today, 0)
-    edges = pd.date_range(last, today, freq="7D" if record.frequency.startswith("W-") else record.frequency)
-    return _Gap(last, edges[-1], len(edges) - 1)
-
-
-def _last_known_end(sales: pd.DataFrame, today: pd.Timestamp) -> pd.Timestamp | None:
-    """The end of the last complete period whose newest version is a value; rows are sorted by start and known_at."""
-    newest = ~sales["start"].duplicated(keep="last")
-    ends = sales["end"][newest & sales["quantity"].notna() & (sales["end"] <= today)]
-    return None if ends.empty else ends.iloc[-1]
 
 
 def moment_of(as_of: AsOf) -> dt.datetime | None:

@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from pydantic import Field
 
 from api.database import metadata, now, reading, writing
+from api.fields import Flag
 from api.jobs import DELIVERIES, Jobs
-from api.models import Answer, Flag, Request
+from api.models import Answer, Request
 from api.security import Caller
 
 Event = Literal["run.completed", "run.failed"]

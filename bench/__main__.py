@@ -27,6 +27,7 @@ COMMANDS = (
     ("bench.shocks",),
     ("bench.holidays",),
     ("bench.hierarchy",),
+    ("bench.newcomers",),
     ("bench.accuracy", "--jobs", "2"),
     ("bench.nasty", "--series", "10000"),
 )

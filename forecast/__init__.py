@@ -10,6 +10,8 @@ from forecast.changes import Change
 from forecast.core import backtest, forecast, what_if
 from forecast.errors import ForecastError, HistoryError, OptionError, SignalsError
 from forecast.events import Event
+from forecast.like import forecast_like
+from forecast.phases import Phases, phase_of
 from forecast.proposals import Proposal, detect
 from forecast.reconcile import Hierarchy, reconcile
 from forecast.result import EngineUsed, Forecast, SignalReport
@@ -26,6 +28,7 @@ __all__ = [
     "HistoryError",
     "OptionError",
     "Outcome",
+    "Phases",
     "Proposal",
     "Quality",
     "SignalReport",
@@ -36,6 +39,8 @@ __all__ = [
     "backtest",
     "detect",
     "forecast",
+    "forecast_like",
+    "phase_of",
     "reconcile",
     "what_if",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,12 +15,14 @@ from forecast import frequency as freq
 from forecast.arrays import SignalValues, Values
 from forecast.backtest import Backtest, Past, errors_of, rolling, scored
 from forecast.changes import Change, paths
+from forecast.configuration import named
 from forecast.engines import Wanted
 from forecast.engines.base import Engine, Path, Problem
 from forecast.errors import HistoryError, OptionError, SignalsError
 from forecast.events import Applied, Event, cleaned
 from forecast.intervals import Errors
 from forecast.options import check_horizon, checked_levels, moment_of
+from forecast.phases import BEGINS, ENDS
 from forecast.problem import Sources
 from forecast.regressors import SignalRows, read
 from forecast.result import EngineUsed, Forecast, SignalReport
@@ -35,7 +35,7 @@ from forecast.what_if import Mean, WhatIf, outcome
 
 VERSION = "4"  # of the method: answers of another version may differ
 _TOLD = 0.005  # a smaller weight of a stack's member is as good as none
-RESERVED = ("level", "trend", "season", "calendar", "remainder", "guard", "closed", "ds")
+RESERVED = ("level", "trend", "season", "calendar", "remainder", "guard", "closed", BEGINS, ENDS, "ds")
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _answer(
         history_end=run.series.end - np.timedelta64(1, "D"),
         engine=_engine_used(run, calendar, effects),
         ds=run.series.future(horizon).copy(),  # the grid's own are shared
-        kinds=_kinds(run, horizon),
+        kinds=freq.kinds(run.series.future(horizon), run.series.frequency, run.moment),
         mean=np.where(shut, 0.0, mean),
         median=np.where(shut, 0.0, run.scale.units(path)),
         grid=np.where(shut[:, None], 0.0, run.scale.units(path[:, None] + spread)),
@@ -292,13 +292,6 @@ def _guarded(terms: dict[str, FloatArray], scale: Scale) -> tuple[dict[str, Floa
     return (terms | {"guard": held - median} if clipped else terms), clipped
 
 
-def _kinds(run: _Run, horizon: int) -> tuple[str, ...]:
-    ends = freq.spans(run.series.future(horizon), run.series.frequency)[1]
-    if run.moment is None:
-        return ("forecast",) * horizon
-    return tuple("nowcast" if end <= np.datetime64(run.moment, "us") else "forecast" for end in ends)
-
-
 def _reports(run: _Run, importance: list[explain.Importance]) -> list[SignalReport]:
     share = {row.driver: row.share for row in importance}
     labels = np.concatenate([run.series.ds, run.series.future(run.problem.horizon)])
@@ -395,5 +388,4 @@ def _digest(
     }
     if members:
         resolved["members"] = members
-    digest = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()
-    return f"cfg_{digest[:16]}"
+    return named(resolved)

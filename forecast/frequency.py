@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from forecast.errors import HistoryError, OptionError
 from forecast.transform import median
@@ -95,6 +96,13 @@ def spans(labels: Days, frequency: str) -> tuple[Days, Days]:
         return (labels if kind == "D" else (after - 7).view("datetime64[D]")), after.view("datetime64[D]")
     months = labels.astype("datetime64[M]") + np.timedelta64(3 if kind == "QS" else 1, "M")
     return labels, months.astype("datetime64[D]")
+
+
+def kinds(labels: Days, frequency: str, moment: pd.Timestamp | None) -> tuple[str, ...]:
+    """`nowcast` for each labelled period that was over at `moment`, else `forecast`."""
+    if moment is None:
+        return ("forecast",) * labels.size
+    return tuple("nowcast" if end <= np.datetime64(moment, "us") else "forecast" for end in spans(labels, frequency)[1])
 
 
 def following(last: np.datetime64, periods: int, frequency: str) -> Days:

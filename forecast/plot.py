@@ -111,27 +111,24 @@ def figure(forecast: Forecast, names: Mapping[str, str] | None = None) -> Figure
 
 def _layout(forecast: Forecast, frame: pd.DataFrame, title: list[str]) -> dict[str, Any]:
     view = forecast.history.tail(max(_VIEW[forecast.frequency[0]], 2 * len(frame)))
-    last_known, step = view["ds"].iloc[-1], frame["ds"].iloc[0] - view["ds"].iloc[-1]
+    shown = pd.concat([view["ds"], frame["ds"]], ignore_index=True)
+    step = shown.iloc[-1] - shown.iloc[-2] if len(shown) > 1 else pd.Timedelta(days=1)
     return {
         "template": template(),
         "title": {"text": "<br>".join(map(html.escape, title)), "font": {"size": 16}},
         "margin": {"t": 44 + 21 * len(title)},
         "height": 440,
-        "xaxis": {"range": [view["ds"].iloc[0], frame["ds"].iloc[-1] + step / 2], "tickformat": _ticks(forecast)},
+        "xaxis": {"range": [shown.iloc[0], shown.iloc[-1] + step / 2], "tickformat": _ticks(forecast)},
         "yaxis": {"range": _value_range(forecast, view, frame)},
         "annotations": [_unit_label(forecast)],
-        "shapes": [
-            {
-                "type": "line",
-                "x0": last_known + step / 2,
-                "x1": last_known + step / 2,
-                "yref": "paper",
-                "y0": 0,
-                "y1": 1,
-                "line": {"color": LIGHT["last_year"], "width": 1, "dash": "dot"},
-            }
-        ],
+        "shapes": [_edge(view["ds"].iloc[-1] + (frame["ds"].iloc[0] - view["ds"].iloc[-1]) / 2)] if len(view) else [],
     }
+
+
+def _edge(at: pd.Timestamp) -> dict[str, Any]:
+    """The line between what is known and what is forecast."""
+    line = {"color": LIGHT["last_year"], "width": 1, "dash": "dot"}
+    return {"type": "line", "x0": at, "x1": at, "yref": "paper", "y0": 0, "y1": 1, "line": line}
 
 
 def _unit_label(forecast: Forecast) -> dict[str, Any]:

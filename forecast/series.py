@@ -78,6 +78,10 @@ class Versions:
 
     def read(self, as_of: pd.Timestamp | None) -> Series:
         """The series as known at `as_of`: the last version of each period, complete periods only."""
+        return _regular(*self.complete(as_of), self)
+
+    def complete(self, as_of: pd.Timestamp | None) -> tuple[Days, FloatArray, list[str]]:
+        """Labels and values of the periods that were over and known at `as_of`, and what was left out."""
         ds, y, notes = self.ds, self.y, []
         if as_of is not None:
             seen = _known(self, as_of)
@@ -90,7 +94,7 @@ class Versions:
                     f"{(~over).sum()} period(s) not over by {as_of:%Y-%m-%d} left out, the first is {ds[~over][0]}"
                 )
             ds, y = ds[over], y[over]
-        return _regular(ds, y, self, notes)
+        return ds, y, notes
 
 
 def _known(versions: Versions, as_of: pd.Timestamp) -> np.ndarray:
@@ -108,7 +112,7 @@ def _latest(ds: Days, y: FloatArray) -> tuple[Days, FloatArray]:
     return ds[last], y[last]
 
 
-def _regular(ds: Days, y: FloatArray, versions: Versions, notes: list[str]) -> Series:
+def _regular(ds: Days, y: FloatArray, notes: list[str], versions: Versions) -> Series:
     seen = np.flatnonzero(np.isfinite(y))
     if seen.size < MIN_PERIODS:
         raise HistoryError("history", f"{seen.size} known period(s)", f"at least {MIN_PERIODS} known periods")

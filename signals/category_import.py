@@ -10,32 +10,39 @@ import pandas as pd
 
 from signals.batch import Batch
 from signals.mapping import plain
+from signals.periods import WEEKDAYS
 from signals.prepared import Prepared, counted, payload_sha
 from signals.refused import ImportRefused
 from signals.rows import blank_rows, series_names
 from signals.tables import Source, Table, read_table, strings
 
-OWN = ("parent", "calendar", "unit")  # fields of a category; every other column is an attribute
+OWN = ("parent", "calendar", "unit")  # fields of a category
+FIELDS = ("category", "frequency", *OWN)  # every other column is an attribute
+FREQUENCIES = ("D", *(f"W-{day[:3].upper()}" for day in WEEKDAYS), "MS", "QS")
 
 
 def prepare_categories(data: Source | Table, /, *, known: pd.DataFrame) -> Prepared:
     """Check a table of categories, a row each, and turn it into a batch; all of it or, with ImportRefused, nothing.
 
     A column `category`, any of `parent`, `calendar` (a country such as US) and `unit`; every further column is an
-    attribute by that name, a list where values stand with `|` between them. An empty cell leaves what is there.
-    `known` are the categories of the store, as `Snapshot.categories()` gives them.
+    attribute by that name, a list where values stand with `|` between them. An empty cell leaves what is there. A row
+    with a `frequency` may be of a category that has no sales yet. `known` are the categories of the store, as
+    `Snapshot.categories()` gives them.
     """
     table = data if isinstance(data, Table) else read_table(data)
     columns = _columns(table)
     rows = _rows(table, columns)
-    _check_names(table, columns["category"], rows, known)
-    _check_calendars(table, columns, rows)
     held = {row["category"]: row for row in known.to_dict("records")}
-    described = pd.DataFrame([_described(one, held[one["category"]]) for one in rows], dtype="str")
+    _check_frequencies(table, columns, rows, held)
+    _check_names(table, columns["category"], rows, held)
+    _check_calendars(table, columns, rows)
+    described = pd.DataFrame([_described(one, held.get(one["category"], {})) for one in rows], dtype="str")
     _check_tree({row["category"]: row["parent"] for row in known.to_dict("records")}, rows)
-    attributes = [name for name in columns if name not in ("category", *OWN)]
-    changed = sum(_changes(held[one["category"]], one) for one in described.to_dict("records"))
+    attributes = [name for name in columns if name not in FIELDS]
+    changed = sum(_changes(held.get(one["category"], {}), one) for one in described.to_dict("records"))
     notes = [f"{counted(len(rows), 'category')}, of {changed:,} of which something new is said"]
+    if fresh := [row["category"] for row in rows if row["category"] not in held]:
+        notes.append(f"new, without sales yet: {', '.join(fresh)}")
     if attributes:
         notes.append(f"attributes: {', '.join(attributes)}")
     batch = Batch("category_import", categories=described, payload_sha=payload_sha(described))
@@ -46,7 +53,7 @@ def _columns(table: Table) -> dict[str, str]:
     """The column of each field; what is neither of ours is an attribute under its own name."""
     found: dict[str, str] = {}
     for column in table.columns:
-        name = plain(column) if plain(column) in ("category", *OWN) else column.strip()
+        name = plain(column) if plain(column) in FIELDS else column.strip()
         if name in found:
             raise table.refusal(f"two columns are called {name!r}", column=column, remedy="Keep one of them")
         found[name] = column
@@ -85,15 +92,27 @@ def _rows(table: Table, columns: Mapping[str, str]) -> list[dict[str, str]]:
     return rows
 
 
-def _check_names(table: Table, column: str, rows: list[dict[str, str]], known: pd.DataFrame) -> None:
-    names = set(known["category"])
+def _check_frequencies(
+    table: Table, columns: Mapping[str, str], rows: list[dict[str, str]], held: Mapping[Any, Mapping[Any, Any]]
+) -> None:
     for row in rows:
-        if row["category"] not in names:
-            near = get_close_matches(row["category"], sorted(names), 3)
+        said, known = row.get("frequency"), held.get(row["category"], {}).get("frequency")
+        allowed = FREQUENCIES if known is None else (known,)
+        if said is not None and said not in allowed:
+            raise table.refusal(
+                f"{row['category']!r} cannot have the frequency {said!r}", row=int(row["_row"]),
+                column=columns["frequency"], value=said, remedy=f"Give {' or '.join(allowed)}",
+            )  # fmt: skip
+
+
+def _check_names(table: Table, column: str, rows: list[dict[str, str]], held: Mapping[Any, Mapping[Any, Any]]) -> None:
+    for row in rows:
+        if row["category"] not in held and "frequency" not in row:
+            near = get_close_matches(row["category"], sorted(held), 3)
             hint = f"Did you mean {' or '.join(near)}? " if near else ""
             raise table.refusal(
                 f"there is no category {row['category']!r}", row=int(row["_row"]), column=column, value=row["category"],
-                remedy=f"{hint}Import its sales first, or take the row out",
+                remedy=f"{hint}Import its sales first, give its frequency, or take the row out",
             )  # fmt: skip
 
 
@@ -110,11 +129,11 @@ def _check_calendars(table: Table, columns: Mapping[str, str], rows: list[dict[s
 
 def _described(said: dict[str, str], held: Mapping[Any, Any]) -> dict[str, str | None]:
     """The category with what is said of it; attributes that are not named stay."""
-    named = {name: _several(value) for name, value in said.items() if name not in ("category", "_row", *OWN)}
+    named = {name: _several(value) for name, value in said.items() if name not in ("_row", *FIELDS)}
     merged = _attributes(held) | named
     return {
         "category": said["category"],
-        "frequency": str(held["frequency"]),
+        "frequency": str(held.get("frequency") or said["frequency"]),
         "timezone": None,
         **{name: said.get(name) for name in OWN},
         "attributes": orjson.dumps(merged, option=orjson.OPT_SORT_KEYS).decode() if named else None,
@@ -122,7 +141,7 @@ def _described(said: dict[str, str], held: Mapping[Any, Any]) -> dict[str, str |
 
 
 def _attributes(category: Mapping[Any, Any]) -> dict[str, Any]:
-    text = category["attributes"]
+    text = category.get("attributes")
     found: dict[str, Any] = orjson.loads(text) if isinstance(text, str) else {}  # a frame has NaN for none
     return found
 
@@ -134,7 +153,7 @@ def _several(value: str) -> str | list[str]:
 
 def _changes(held: Mapping[Any, Any], said: Mapping[Any, Any]) -> bool:
     attributes = _attributes(said)
-    if attributes and attributes != _attributes(held):
+    if not held or (attributes and attributes != _attributes(held)):
         return True
     return any(isinstance(said[name], str) and said[name] != held[name] for name in OWN)
 

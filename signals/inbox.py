@@ -159,9 +159,14 @@ def _bytes(path: Path) -> bytes:
 
 
 def confirm(home: Home, ticket: str, result: AppendResult) -> None:
-    """Write the receipt of a stored batch, then drop its files: in this order a kill loses neither."""
+    """Write the receipt of a stored batch, then drop its files: in this order a kill loses neither.
+
+    They go all at once: half a folder would be read as damage and refused, though it is stored.
+    """
     write_durably(home.receipts / f"{ticket}.json", json.dumps({"stored": asdict(result)}))
-    shutil.rmtree(home.inbox / ticket)
+    stored = home.inbox / f".tmp-{ticket}"
+    (home.inbox / ticket).rename(stored)
+    shutil.rmtree(stored)
 
 
 def refuse(home: Home, ticket: str, reason: str) -> None:

@@ -170,12 +170,19 @@ class Snapshot:
                 self._view = view
             return moved
 
-    def categories(self) -> pd.DataFrame:
-        """All categories by name, as they are now, one row each.
+    def categories(self, data_version: int | None = None) -> pd.DataFrame:
+        """All categories by name, their metadata as of a data version, one row each.
 
         Columns: category, frequency, unit, timezone, calendar, parent, attributes (JSON), periods, start, end.
         """
-        return self._view.frame(f"{_categories('TRUE')} ORDER BY category", [self._view.version])
+        view = self._view
+        return view.frame(f"{_categories('TRUE')} ORDER BY category", [_bounded(view, data_version)])
+
+    def names(self) -> list[str]:
+        """The categories that can be forecast, by name: all but totals of others that have no sales of their own."""
+        frame = self.categories()
+        bare = (frame["periods"] == 0) & frame["category"].isin(frame["parent"].dropna())
+        return [str(name) for name in frame["category"][~bare]]
 
     def category(self, name: str, data_version: int | None = None) -> CategoryRecord:
         """One category, its metadata as of a data version; raises UnknownCategory."""

@@ -5,17 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from api.moments import parse
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from api.settings import Settings
     from signals.store import Snapshot
+
+T = TypeVar("T")
+Body = TypeVar("Body", bound="BaseModel")
 
 
 class Failed(click.ClickException):
@@ -116,6 +121,33 @@ def check_budget(engine: str, budget: int | None) -> None:
     """Refuse a budget that the engine would not heed."""
     if budget is not None and engine not in ("auto", "detailed"):
         raise Misused(f"--budget: the engine {engine} takes the time that it takes; use --engine auto or detailed")
+
+
+def model(kind: type[Body], given: dict[str, Any]) -> Body:
+    """A request of the API made from what the command line says; one line for what is wrong with it."""
+    from pydantic import ValidationError
+
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Misused(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
+
+
+def checked(function: Callable[..., T], *arguments: Any) -> T:
+    """What a function of the API gives; a problem is an error of one line."""
+    from api.errors import Problem
+
+    try:
+        return function(*arguments)
+    except Problem as problem:
+        raise Failed(str(problem.detail)) from problem
+
+
+def aware(moment: dt.datetime | None) -> str | None:
+    """A moment of the command line, as the API takes it."""
+    return None if moment is None else moment.astimezone(dt.UTC).isoformat()
 
 
 def settings_of(ctx: click.Context, **flags: Any) -> Settings:

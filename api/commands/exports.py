@@ -91,7 +91,7 @@ def _entries(
             raise common.Failed(f"no forecast was issued with the receipt {missing[0]!r}")
         return [entry for entry in found.values() if entry is not None]
     snapshot = Snapshots(settings.home).current()
-    names = [snapshot.category(name).category for name in categories] or list(snapshot.categories()["category"])
+    names = [snapshot.category(name).category for name in categories] or snapshot.names()
     if horizon is not None:
         return _made(settings, ledger, names, horizon, engine)
     newest = {name: last_of_category(settings, name) for name in names}

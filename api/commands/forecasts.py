@@ -25,11 +25,24 @@ LEVELS = click.option(
 )
 
 
+LIKE = click.option(
+    "--like",
+    multiple=True,
+    help="Category that a short history borrows from; repeat it for several.  [default: as the store says, else those "
+    "of the same parent]",
+)
+PHASE_IN = click.option("--phase-in", help="When sales begin: 2026-W49, or 2026-W49..2027-W02 gradually.")
+PHASE_OUT = click.option("--phase-out", help="When sales end, written in the same way.")
+
+
 @click.command("forecast")
 @click.argument("category")
 @common.horizon
 @common.engine
 @common.budget
+@LIKE
+@PHASE_IN
+@PHASE_OUT
 @common.as_of
 @LEVELS
 @common.as_json
@@ -42,6 +55,9 @@ def forecast_command(
     horizon: int,
     engine: str,
     budget: int | None,
+    like: tuple[str, ...],
+    phase_in: str | None,
+    phase_out: str | None,
     as_of: dt.datetime | None,
     levels: tuple[int, ...],
     as_json: bool,
@@ -50,13 +66,16 @@ def forecast_command(
 ) -> None:
     """Forecast CATEGORY from its sales and its candidate signals.
 
-    The horizon counts from the last complete period whose sales are known.
+    The horizon counts from the last complete period whose sales are known. A category with less than a year of sales
+    borrows from those that it is like.
     """
+    from api.likeness import Said
     from api.service import as_answer, forecast_category
 
     common.one_format(as_json=as_json, as_csv=as_csv)
     common.check_budget(engine, budget)
     snapshot = common.open_newest(ctx)
+    said = Said(like or None, phase_in, phase_out)
     result = forecast_category(
         snapshot,
         category,
@@ -66,6 +85,7 @@ def forecast_command(
         deadline_ms=budget,
         levels=levels,
         events=not without_events,
+        said=said,
     )
     if as_csv:
         click.echo(result.to_frame().to_csv(index=False, date_format="%Y-%m-%d"), nl=False)
@@ -84,10 +104,8 @@ def _write_forecast(answer: dict[str, Any]) -> None:
     unit = f", {answer['unit']}" if answer["unit"] else ""
     click.echo(f"{answer['category']}{unit} ({answer['frequency']})")
     moment = f"as of {answer['as_of'][:16].replace('T', ' ')} UTC, " if answer["as_of"] else ""
-    click.echo(
-        f"{history['periods']} periods known, {history['start']} to {history['end']}; {moment}"
-        f"data version {answer['data_version']}\n"
-    )
+    known = f"{history['periods']} periods known, {history['start']} to {history['end']}"
+    click.echo(f"{known if history['periods'] else 'no sales known'}; {moment}data version {answer['data_version']}\n")
     levels = list(rows[0]["intervals"])
     digits = digits_for(row["value"] for row in rows)
     table = [
@@ -105,7 +123,8 @@ def _write_forecast(answer: dict[str, Any]) -> None:
         click.echo(f"Engine: {used['name']}, {used['reason']}.")
     for event in answer["events"]:
         click.echo(f"Event: {event['sentence']}.")
-    _write_signals(answer["signals"])
+    if used["name"] != "like":  # its signals are those of the categories that it borrows from
+        _write_signals(answer["signals"])
     for warning in answer["warnings"]:
         common.note(f"note: {warning}")
 
@@ -219,7 +238,7 @@ def report_command(
 
     common.check_budget(engine, budget)
     snapshot = common.open_newest(ctx)
-    names = list(categories) or snapshot.categories()["category"].sort_values().tolist()
+    names = list(categories) or snapshot.names()
     items = report_items(snapshot, names, horizon, engine=engine, budget=budget, as_of=as_of)
     write_report(out, items, title=title, source_note="", data_version=snapshot.data_version)
     for sentence in three_sentences(items):

@@ -177,7 +177,8 @@ def signals_command(
 def categories_command(ctx: click.Context, /, file: Path, dry_run: bool, wait: float, as_json: bool) -> None:
     """Import parent, calendar, unit and attributes of categories from FILE (CSV or Parquet): a row for each.
 
-    Every column but category, parent, calendar and unit becomes an attribute; an empty cell leaves what is there.
+    Every column but category, parent, calendar, unit and frequency becomes an attribute; an empty cell leaves what
+    is there. With a frequency, such as W-SUN, a category may come before its first sale.
     """
     from signals.category_import import prepare_categories
 

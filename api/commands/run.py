@@ -153,7 +153,7 @@ def _of_store(ctx: click.Context, out: Path, options: ChunkOptions) -> Plan:
 
     home, snapshot = common.settings_of(ctx).home, common.open_newest(ctx)
     moment = options.as_of or _utc(dt.datetime.now(dt.UTC)).isoformat()
-    names = tuple(sorted(snapshot.categories()["category"]))
+    names = tuple(snapshot.names())
     source = begun_store(home, out) or Stored(home, snapshot.data_version, moment, names)
     return plan_store(source, options, out)
 

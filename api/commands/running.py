@@ -67,7 +67,7 @@ def demo_command(ctx: click.Context, out: Path) -> None:
     home = ctx.find_root().obj or DEMO_HOME
     load_demo(home)
     snapshot = open_snapshot(home)
-    names = snapshot.categories()["category"].tolist()
+    names = snapshot.names()
     # The demo stands still: its moment is the one at which its last value became known, however late it is run.
     as_of = snapshot.signals()["last_known_at"].max().to_pydatetime()
     items = report_items(snapshot, names, HORIZON, as_of=as_of)
@@ -78,6 +78,9 @@ def demo_command(ctx: click.Context, out: Path) -> None:
     click.echo(f'Next:   groundswell --home {home} forecast "{names[0]}"')
     click.echo(f"        groundswell --home {home} serve")
     click.echo("        groundswell import sales YOUR_FILE.csv")
+
+
+DEMO_TOTAL = "All sales"  # of which the demo's categories are the parts
 
 
 def load_demo(home: Path) -> None:
@@ -95,6 +98,7 @@ def load_demo(home: Path) -> None:
     assert sales.batch.categories is not None
     if others := sorted(known_categories(home).keys() - set(sales.batch.categories["category"])):
         raise common.Failed(f"{home} holds {others[0]!r}, which is not the demo's: choose another --home")
+    sales.batch.categories["parent"] = DEMO_TOTAL
     signals = prepare_signals(demo_file("signals.csv"))
     submit(home, sales.batch)
     result = submit(home, signals.batch)

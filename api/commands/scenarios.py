@@ -52,8 +52,6 @@ def new_command(
     +20%, -20% and x1.2 are relative to what is expected, =0.4 (or one value a period, =0.4,0.2) is absolute, and
     `like` is the mean of a past period. A period is a day, a week, a month, a year, or two of these with .. between.
     """
-    from pydantic import ValidationError
-
     from api.scenario_models import ScenarioRequest
     from api.scenarios import asked_of, evaluate
     from forecast import SignalsError
@@ -65,19 +63,14 @@ def new_command(
         raise common.Misused(str(error)) from error
     moment = options.pop("as_of")
     asked = {**options, "name": name, "levels": list(levels), "changes": fields} | (
-        {} if moment is None else {"as_of": _aware(moment)}
+        {} if moment is None else {"as_of": common.aware(moment)}
     )
-    try:
-        body = ScenarioRequest.model_validate(asked)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise common.Misused(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
+    body = common.model(ScenarioRequest, asked)
     port = _port(ctx)
-    _checked(port.check_free, body.category, body.name)
+    common.checked(port.check_free, body.category, body.name)
     wanted = {body.name: [change.change() for change in body.changes]}
-    answer = _checked(evaluate, common.open_newest(ctx), common.settings_of(ctx), asked_of(body), wanted)
-    made = _checked(port.add, body, answer, _operator())
+    answer = common.checked(evaluate, common.open_newest(ctx), common.settings_of(ctx), asked_of(body), wanted)
+    made = common.checked(port.add, body, answer, _operator())
     _show(made, as_json)
 
 
@@ -133,7 +126,7 @@ def show_command(
     if again:
         asked = Asked(found.category, horizon or found.horizon, found.engine, found.levels, as_of)
         wanted = {found.name: changes_of(found)}
-        port.keep(found.id, _checked(evaluate, common.open_newest(ctx), common.settings_of(ctx), asked, wanted))
+        port.keep(found.id, common.checked(evaluate, common.open_newest(ctx), common.settings_of(ctx), asked, wanted))
         found = _find(port, found.id, found.category)
     _show(found, as_json)
 
@@ -165,10 +158,12 @@ def compare_command(
     found = [_find(port, name, category) for name in names]
     if len({one.id for one in found}) < len(found):
         raise common.Misused("NAMES: each scenario once")
-    body = CompareRequest(scenarios=[one.id for one in found], levels=list(levels), as_of=_aware(as_of), **options)
-    asked = _checked(compared, found, body)
+    body = CompareRequest(
+        scenarios=[one.id for one in found], levels=list(levels), as_of=common.aware(as_of), **options
+    )
+    asked = common.checked(compared, found, body)
     wanted = {one.name: changes_of(one) for one in found}
-    answer = _checked(evaluate, common.open_newest(ctx), common.settings_of(ctx), asked, wanted)
+    answer = common.checked(evaluate, common.open_newest(ctx), common.settings_of(ctx), asked, wanted)
     if as_json:
         common.write_json(answer.model_dump(mode="json"))
     else:
@@ -200,16 +195,6 @@ def _operator() -> Any:
     return ANYBODY
 
 
-def _checked(function: Any, *arguments: Any) -> Any:
-    """What a function gives; a problem of the API is an error of one line."""
-    from api.errors import Problem
-
-    try:
-        return function(*arguments)
-    except Problem as problem:
-        raise common.Failed(str(problem.detail)) from problem
-
-
 def _find(port: Scenarios, name: str, category: str | None) -> Scenario:
     found = port.find(category, name)
     if not found:
@@ -218,11 +203,6 @@ def _find(port: Scenarios, name: str, category: str | None) -> Scenario:
         of = ", ".join(one.category for one in found)
         raise common.Misused(f"{name!r} is a scenario of {of}: say which with --category")
     return found[0]
-
-
-def _aware(moment: dt.datetime | None) -> str | None:
-    """A moment of the command line, as the API takes it."""
-    return None if moment is None else moment.astimezone(dt.UTC).isoformat()
 
 
 def _show(found: Scenario, as_json: bool) -> None:

@@ -17,10 +17,10 @@ import orjson
 import pandas as pd
 
 from api.erp.bc_calendar import Buckets
+from api.fields import FIRST, LAST
 from api.issued import BUSINESS_CENTRAL
 from api.ledger import Issued
 from api.metrics import forecast_made
-from api.models import FIRST, LAST
 from api.receipts import new_receipt
 from api.service import as_answer, signals_frame
 from api.snapshots import Snapshots

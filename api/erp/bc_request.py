@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from api.erp.bc_errors import BODY, CELL, METHOD, MODEL, PARAMETER, BadArgument, shown
-from api.models import LARGEST
+from api.fields import LARGEST
 
 COLUMNS = ("GranularityAttribute", "DateKey", "TransactionQty")
 SEASONALITIES = (365, 52, 12, 4, 1)  # days, weeks, months, quarters, years

@@ -23,8 +23,8 @@ from api.erp.bc_forecast import FACE, Ask, Joined, Row, cannot, find, make
 from api.erp.bc_profiles import Profile, profile_for
 from api.erp.bc_request import COLUMNS, Question, parse
 from api.errors import Problem
+from api.fields import FIRST, LAST
 from api.ledger import Issued, Ledger
-from api.models import FIRST, LAST
 from api.moments import is_date
 from api.now_or_later import busy
 from api.routes import settings_of

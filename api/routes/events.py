@@ -13,9 +13,10 @@ from pydantic import BeforeValidator, Field
 from api.errors import Problem
 from api.event_models import CategoryEvents, DecisionPending, DecisionRequest, SalesEvent
 from api.events import asked_of, decided, effect_of, events_of, found, wanted_of
+from api.fields import Moment
 from api.forecasting import check_limits
 from api.keys import all_keys
-from api.models import ForecastRequest, Moment
+from api.models import ForecastRequest
 from api.now_or_later import busy
 from api.routes import AppSettings, Reader, base_url, check_visible, newest_snapshot, statuses
 from api.routes.categories import get_category

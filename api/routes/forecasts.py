@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.attempts import forecast_within
 from api.errors import Problem
-from api.forecasting import check_limits
+from api.forecasting import check_limits, within_sight
 from api.issued import page_of_category
 from api.issued_models import IssuedForecast, IssuedPage
 from api.job_models import JobState
@@ -57,7 +57,7 @@ async def create_forecast(
     """
     asked = time.perf_counter()
     form, preference = negotiated(request), preference_of(request)
-    caller.check_category(body.category)
+    body = within_sight(body, caller)
     check_limits(body, settings)
     made = await forecast_within(request, body, caller, asked, preference)
     if isinstance(made, Job):

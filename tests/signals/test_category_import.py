@@ -52,6 +52,29 @@ def test_several_values(home: Path) -> None:
     assert told(home, "Boots")[3] == {"item": ["1896-S", "1900-S"]}
 
 
+def test_a_category_before_its_first_sale(home: Path) -> None:
+    frame = pd.DataFrame(
+        {"category": ["Mules"], "frequency": ["W-SUN"], "parent": ["Shoes"], "like": ["Boots|Sandals"]}
+    )
+    prepared = prepare_categories(frame, known=known(home))
+    assert prepared.notes[1:] == ["new, without sales yet: Mules", "attributes: like"]
+    submit(home, prepared.batch)
+    one = open_snapshot(home).category("Mules")
+    assert (one.frequency, one.periods, one.start, one.parent) == ("W-SUN", 0, None, "Shoes")
+    assert told(home, "Mules")[3] == {"like": ["Boots", "Sandals"]}
+    store(home, pd.DataFrame({"category": ["Mules"], "frequency": ["W-SUN"], "unit": ["pairs"]}))
+    assert told(home, "Mules")[2] == "pairs"
+    later = pd.DataFrame({"category": "Mules", "date": [pd.Timestamp("2026-11-29")], "units": 4.0})
+    submit(home, prepare_sales(later, known_categories={"Mules": "W-SUN"}, now=datetime(2026, 12, 1)).batch)
+    assert open_snapshot(home).category("Mules").periods == 1
+
+
+def test_what_can_be_forecast_are_all_but_totals_without_sales(home: Path) -> None:
+    frame = pd.DataFrame({"category": ["Shoes", "Mules", "Boots"], "parent": ["", "Shoes", "Shoes"]})
+    store(home, frame.assign(frequency="W-SUN"))
+    assert open_snapshot(home).names() == ["Boots", "Hats", "Mules", "Sandals"]
+
+
 def test_the_same_again_changes_nothing(home: Path) -> None:
     frame = pd.DataFrame({"category": ["Boots"], "parent": ["Shoes"], "item": ["7"]})
     store(home, frame)
@@ -90,6 +113,11 @@ def test_a_file(home: Path, tmp_path: Path) -> None:
             "category,parent\nBots,Shoes\n",
             "line 2, column 'category': there is no category 'Bots'. Did you mean Boots?",
         ),
+        (
+            "category,frequency\nMules,weekly\n",
+            "line 2, column 'frequency': 'Mules' cannot have the frequency 'weekly'",
+        ),
+        ("category,frequency\nBoots,MS\n", "line 2, column 'frequency': 'Boots' cannot have the frequency 'MS'"),
         ("category,parent\nBoots,Shoes\nBoots,Hats\n", "line 3, column 'category': 'Boots' stands in line 2 already"),
         ("category,calendar\nBoots,XX\n", "line 2, column 'calendar': 'XX' is no country"),
         ("category,parent\nBoots,Hats\nHats,Boots\n", "above themselves: Boots > Hats > Boots"),

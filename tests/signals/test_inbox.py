@@ -61,15 +61,14 @@ def test_a_bad_frame_is_refused_at_the_door(tmp_path: Path) -> None:
     assert left(tmp_path) == []
 
 
-@pytest.mark.parametrize("step", ["confirm", "rmtree"])
+@pytest.mark.parametrize("target", ["signals.inbox.confirm", "signals.inbox.Path.rename"])
 def test_a_kill_after_the_append_does_not_append_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
     ticket = hand_over(tmp_path, batch(sales([1, 2])))
-    target = "signals.inbox.confirm" if step == "confirm" else "signals.inbox.shutil.rmtree"
     monkeypatch.setattr(target, killed)
     with pytest.raises(KeyboardInterrupt):
         drain(tmp_path)
@@ -79,6 +78,23 @@ def test_a_kill_after_the_append_does_not_append_twice(
     assert answer is not None
     assert (answer.inserted, answer.unchanged, answer.data_version) == (2, 0, 1)
     assert len(open_snapshot(tmp_path).sales("Shoes", vintages=True)) == 2
+
+
+def test_a_kill_while_the_files_of_a_stored_one_go_leaves_its_receipt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticket = hand_over(tmp_path, batch(sales([1])))
+
+    def killed(folder: Path) -> None:
+        (folder / inbox.MANIFEST).unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, Store.open(tmp_path) as store:
+        patched.setattr(inbox.shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.drain_inbox()
+    assert drain(tmp_path) == []
+    assert receipt(tmp_path, ticket) is not None  # stored, not refused
 
 
 def test_a_poison_batch_is_moved_aside_with_the_reason(tmp_path: Path) -> None:

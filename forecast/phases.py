@@ -1,0 +1,122 @@
+"""A category that begins or ends: sales rise to their usual level over some days, or fall from it to none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from forecast import explain
+from forecast import frequency as freq
+from forecast.changes import LEVEL_ALLOWED, days_of
+from forecast.configuration import named
+from forecast.errors import OptionError, SignalsError
+from forecast.frequency import Days
+from forecast.result import Forecast
+from forecast.transform import FloatArray
+
+BEGINS, ENDS = "phase in", "phase out"  # drivers
+LEAST = 0.2  # share of the usual level below which sales do not say what that is
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Days from `first` to `last`, both included."""
+
+    first: np.datetime64
+    last: np.datetime64
+
+    def __str__(self) -> str:
+        return f"on {self.first}" if self.first == self.last else f"from {self.first} to {self.last}"
+
+    def done(self, days: Days) -> FloatArray:
+        """How far it is at the end of each day, in equal steps: 0 before the first day, 1 at the end of the last."""
+        size = (self.last - self.first).astype(int) + 1
+        return np.asarray(np.clip(((days - self.first).astype(int) + 1) / size, 0.0, 1.0))
+
+
+def phase_of(text: str, field: str) -> Phase:
+    """A phase written as `2026-12-07`, `2026-W50` or `2026-W50..2027-01`; raises OptionError."""
+    parts = text.split("..")
+    try:
+        first, last = days_of(parts[0], field)[0], days_of(parts[-1], field)[1]
+    except SignalsError as error:
+        raise OptionError(field, text, LEVEL_ALLOWED) from error
+    if len(parts) > 2 or last < first:
+        raise OptionError(field, text, f"{LEVEL_ALLOWED}, the earlier first")
+    return Phase(first, last)
+
+
+@dataclass(frozen=True)
+class Phases:
+    """When a category begins and when it ends, as far as either is known.
+
+    Before the first day of `begins` nothing is sold, from its last day on as usual; from the first day of `ends` on
+    ever less, and after its last day nothing.
+    """
+
+    begins: Phase | None = None
+    ends: Phase | None = None
+
+    def __bool__(self) -> bool:
+        return self.begins is not None or self.ends is not None
+
+    def at_full_level(self, history: pd.DataFrame, frequency: str) -> pd.DataFrame:
+        """A history (`ds`, `y`) as if sales had been whole throughout, from when a fifth of them had begun.
+
+        Of a category that is still to begin, whatever was sold before counts as it is.
+        """
+        whole = self._whole(history["ds"], frequency)
+        kept = whole >= LEAST
+        return history[kept].assign(y=history["y"][kept] / whole[kept])
+
+    def applied(self, made: Forecast) -> Forecast:
+        """A forecast of the whole level with what is not sold yet, or no longer, taken off as a driver of its own."""
+        begun, left = self._shares(made.ds, made.frequency)
+        share = begun * left
+        parts = made.parts | {
+            name: part
+            for name, part in ((BEGINS, made.mean * (begun - 1)), (ENDS, made.mean * begun * (left - 1)))
+            if part.any()
+        }
+        whole = self._whole(made.history["ds"], made.frequency)
+        return replace(
+            made,
+            history=made.history.assign(y=made.history["y"] * whole),
+            engine=replace(made.engine, configuration=named({"of": made.engine.configuration, "phases": str(self)})),
+            mean=made.mean * share,
+            median=made.median * share,
+            grid=made.grid * share[:, None],
+            parts=parts,
+            importance=explain.importance(parts, {}),
+            warnings=[*made.warnings, *self._told()],
+        )
+
+    def _told(self) -> list[str]:
+        begins = f"sales begin {self.begins}: the level is that of after it" if self.begins else None
+        ends = f"sales end {self.ends}: nothing is sold after it" if self.ends else None
+        return [text for text in (begins, ends) if text]
+
+    def _whole(self, ds: pd.Series, frequency: str) -> FloatArray:
+        """What the sales of periods are divided by to tell the whole level."""
+        days = pd.DatetimeIndex(ds).to_numpy().astype("datetime64[D]")
+        begun, left = self._shares(freq.label(days, frequency), frequency)
+        return (begun if begun.any() else 1.0) * np.maximum(left, LEAST)
+
+    def _shares(self, labels: Days, frequency: str) -> tuple[FloatArray, FloatArray]:
+        """Of each period, the share of its days' sales that has begun, and the one that has not ended."""
+        one = np.ones(labels.size)
+        begun = _mean(labels, frequency, self.begins, 0) if self.begins else one
+        return begun, (1 - _mean(labels, frequency, self.ends, 1) if self.ends else one)
+
+
+def _mean(labels: Days, frequency: str, phase: Phase, later: int) -> FloatArray:
+    """How far a phase is on the mean of each period's days, counted `later` days later."""
+    if not labels.size:
+        return np.empty(0)
+    first, after = freq.spans(labels, frequency)
+    days = np.arange(first.min(), after.max())
+    total = np.append(0.0, np.cumsum(phase.done(days - later)))
+    start, stop = (first - days[0]).astype(int), (after - days[0]).astype(int)
+    return np.asarray((total[stop] - total[start]) / (stop - start))
