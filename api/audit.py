@@ -8,10 +8,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from anyio.to_thread import run_sync
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.database import audit, engine_of, now, reading, writing
+from api.idempotency import REPLAYED
 from api.outages import response_to
 from api.settings import Settings
 
@@ -57,7 +59,7 @@ class Audit:
 
         async def send_after(message: Message) -> None:
             nonlocal refused
-            if message["type"] == "http.response.start" and _changed(scope, message["status"]):
+            if message["type"] == "http.response.start" and _changed(scope, message):
                 try:
                     await run_sync(self._keep, scope, message["status"])
                 except Exception as error:  # noqa: BLE001 - what is no outage is raised again
@@ -82,7 +84,12 @@ class Audit:
             )
 
 
-def _changed(scope: Scope, status: int) -> bool:
-    """Whether a write was done that is not a forecast: those ask for a scope `forecast:…`."""
+def _changed(scope: Scope, start: Message) -> bool:
+    """Whether a write was done that is not a forecast or run: those ask for a scope `forecast:…`.
+
+    An answer that is given again, to a request with the same Idempotency-Key, changed nothing.
+    """
+    if start["status"] >= 400 or REPLAYED in Headers(raw=start["headers"]):
+        return False
     needed = scope["state"].get("needed", frozenset())
-    return status < 400 and not any(name.startswith("forecast:") for name in needed)
+    return not any(name.startswith("forecast:") for name in needed)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from api.database import engine_of, job, reading
-from api.jobs import ALIVE, Job, Jobs, State, counted
+from api.jobs import ALIVE, Job, Jobs, Note, State, counted
 from api.settings import Settings
 
 RETRIED = ("failed", "dead")
@@ -40,8 +40,11 @@ def listed(
         return [Job(**row) for row in connection.execute(rows).mappings()], total
 
 
-def retry(jobs: Jobs, number: str) -> bool:
-    """Try a job again that has failed or is dead; whether there was one. What it has made is not made again."""
+def retry(jobs: Jobs, number: str, changed_by: Note | None = None) -> bool:
+    """Try a job again that has failed or is dead; whether there was one. What it has made is not made again.
+
+    `changed_by` notes it in the same transaction.
+    """
     again = {"state": "pending", "finished": None, "error": None, "started": None}
     with jobs.writing() as connection:
         this = job.c.job == number, job.c.state.in_(RETRIED)
@@ -50,4 +53,6 @@ def retry(jobs: Jobs, number: str) -> bool:
             return False
         connection.execute(job.update().where(*this).values(**again))
         jobs.begin_again(connection, number, kind)
+        if changed_by is not None:
+            changed_by(connection)
     return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -34,6 +34,7 @@ SINGLE = "forecast"  # the kind of a job that makes one forecast; many share a w
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]  # states of a workflow
 FORGOTTEN = 200  # workflows that are removed at once
 
+Note = Callable[[sa.Connection], None]
 State = Literal["pending", "running", "succeeded", "failed", "dead", "cancelled"]
 ALIVE = ("pending", "running")
 
@@ -151,12 +152,14 @@ class Jobs:
             row = connection.execute(sa.select(job).where(job.c.job == number)).mappings().first()
         return None if row is None else Job(**row)
 
-    def cancel(self, number: str) -> bool:
-        """Cancel a job that is not over; whether it was cancelled."""
+    def cancel(self, number: str, changed_by: Note | None = None) -> bool:
+        """Cancel a job that is not over; whether it was. `changed_by` notes it in the same transaction."""
         over = {"state": "cancelled", "finished": now()}
         alive = job.c.state.in_(ALIVE)
         with writing(self._engine) as connection:
             changed = connection.execute(job.update().where(job.c.job == number, alive).values(**over)).rowcount
+            if changed and changed_by is not None:
+                changed_by(connection)
         if changed:
             self._dbos().cancel_workflow(number)  # a single forecast has none of its own: its chunk leaves it out
         return bool(changed)

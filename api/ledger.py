@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from api.database import engine_of, issued, now, reading, writing
+from api.database import engine_of, issued, job, now, reading, writing
 from api.grouped import Grouped
 from api.metrics import LEDGER_SECONDS
 from api.settings import Settings
@@ -46,7 +46,8 @@ class Ledger:
     def append(self, *entries: Issued) -> None:
         """Keep forecasts; they are safe on disk when this returns. Raises what the database raises.
 
-        One that is there already (a step that runs again after a kill) is left as it is.
+        One that is there already (a step that runs again after a kill) is left as it is; none is added to a run that
+        was cancelled.
         """
         self.append_soon(*entries).result()
 
@@ -55,10 +56,11 @@ class Ledger:
         return self._grouped.add(entries)
 
     def _commit(self, group: list[Sequence[Issued]]) -> None:
-        rows = [_row(entry) for entries in group for entry in entries]
+        found = [entry for entries in group for entry in entries]
         with LEDGER_SECONDS.time(), writing(self._engine) as connection:
             insert = _insert_new(connection)
-            if rows:
+            cancelled = cancelled_runs(connection, {entry.run for entry in found if entry.run is not None})
+            if rows := [_row(entry) for entry in found if entry.run not in cancelled]:
                 connection.execute(insert, rows)
 
     def resolve(self, receipt: str) -> Issued | None:
@@ -86,6 +88,15 @@ class Ledger:
         with reading(self._engine) as connection:
             for row in connection.execute(query).mappings():
                 yield as_issued(row)
+
+
+def cancelled_runs(connection: sa.Connection, runs: Collection[str]) -> set[str]:
+    """Which of some runs were cancelled. None of the others is before the transaction ends: its rows are locked."""
+    if not runs:
+        return set()
+    # Of runs only, in their order: who changes several jobs at once changes no runs, and so nobody waits in a circle.
+    wanted = sa.select(job.c.job, job.c.state).where(job.c.job.in_(runs), job.c.kind == "run").order_by(job.c.job)
+    return {row.job for row in connection.execute(wanted.with_for_update(read=True)) if row.state == "cancelled"}
 
 
 def _row(entry: Issued) -> dict[str, Any]:

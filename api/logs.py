@@ -36,6 +36,14 @@ class JsonLine(logging.Formatter):
         return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
+class Cancelled(logging.Filter):
+    """Leaves out what DBOS logs as an error where somebody has cancelled a job: an ordinary end."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return type(error).__name__ != "DBOSAwaitedWorkflowCancelledError"  # by name: to import DBOS takes a second
+
+
 def log_config(settings: Settings) -> dict[str, Any]:
     """One format for all processes, to stderr; as `logging.config.dictConfig` takes it."""
     line = {"format": "%(asctime)s %(levelname)-7s %(processName)s %(message)s"}
@@ -43,6 +51,7 @@ def log_config(settings: Settings) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"text": line, "json": {"()": JsonLine}},
+        "filters": {"cancelled": {"()": Cancelled}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": settings.log_format}},
         "root": {"handlers": ["stderr"], "level": settings.log_level.upper()},
         "loggers": {
@@ -50,6 +59,7 @@ def log_config(settings: Settings) -> dict[str, Any]:
             "uvicorn.access": {"propagate": True},
             "dbos": {
                 "handlers": ["stderr"],
+                "filters": ["cancelled"],
                 "propagate": False,
                 "level": "WARNING",
             },  # else it takes a handler of its own

@@ -18,7 +18,7 @@ from api.database import engine_of, issued, metadata, writing
 from api.errors import problem_body
 from api.forecasting import Forecaster
 from api.jobs import Jobs
-from api.ledger import Issued, Ledger
+from api.ledger import Issued, Ledger, cancelled_runs
 from api.making import MadeFor, made, made_for, receipt_of
 from api.models import ForecastRequest
 from api.outages import outage_of
@@ -40,6 +40,7 @@ run_failure = sa.Table(
     sa.Column("problem", sa.LargeBinary, nullable=False),  # a problem detail
 )
 TOLD_SECONDS = 1.0  # after which what is done of a chunk is kept
+LOOK_SECONDS = 0.2  # after which a chunk looks whether its run was cancelled
 
 
 def do_chunk_of(settings: Settings, run: str, chunk: int) -> None:
@@ -70,24 +71,50 @@ def do_chunk(work: Work, chunk: int, *, held: bool = False) -> None:
 
     What an interrupted try has kept is not made again. What is done is kept every second, so that a run tells how far
     it is. `held`: its rows for OData, which cost a third of its forecasts, are made once the run is over (see
-    `release`).
+    `release`). Of a run that is cancelled meanwhile, nothing more is made or kept, and no file is written.
     """
     results: list[Result] = []
+    stopped = _Stopped(work)
+    if stopped():
+        return
     items, first = items_of(work, chunk), chunk * CHUNK
     kept, keeping = _kept(work, first, len(items)), _Keeping(work, first, held)
-    for i, item in enumerate(items, first):
+    for i, (category, item) in enumerate(items, first):
+        if stopped():
+            break
         if isinstance(item, bytes):
-            results.append((i, None, item))
+            results.append((i, category, item))
         else:
-            results.append((i, item.category, kept[i] if i in kept else _made(work, item, i)))
+            results.append((i, category, kept[i] if i in kept else _made(work, item, i)))
         if i not in kept:
             keeping.add(*results[-1])
     keeping.end()
-    if any(not isinstance(item, bytes) and item.deadline_ms is not None for item in items):
+    if is_over(work):  # the ledger may have taken less than was made; what it has is read from there
+        return
+    if any(not isinstance(item, bytes) and item.deadline_ms is not None for _, item in items):
         # Of another that does this chunk at the same time, and had more or less time, the first forecast counts.
         kept = _kept(work, first, len(items))
         results = [(i, category, kept.get(i, result)) for i, category, result in results]
     write(table_of(results), part_of(place_of(work), chunk))  # last: where it is, the chunk is done
+
+
+def is_over(work: Work) -> bool:
+    """Whether the job was cancelled or ended otherwise meanwhile."""
+    found = work.jobs.status(work.job.job)
+    return found is not None and found.is_over
+
+
+class _Stopped:
+    """Whether a run is over; the database is asked every `LOOK_SECONDS` at most."""
+
+    def __init__(self, work: Work) -> None:
+        self._work, self._looked = work, -LOOK_SECONDS
+
+    def __call__(self) -> bool:
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return False
+        self._looked = time.monotonic()
+        return is_over(self._work)
 
 
 def _kept(work: Work, first: int, count: int) -> dict[int, Issued]:
@@ -159,9 +186,11 @@ def _made(work: Work, body: ForecastRequest, number: int) -> Issued | bytes:
 
 
 def note_failures(database: sa.Engine, run: str, first: int, failures: list[dict[str, Any]]) -> None:
-    """Keep the failures of one chunk, in place of those that an interrupted try has left."""
+    """Keep the failures of one chunk, in place of those that an interrupted try has left; none of a cancelled run."""
     in_chunk = run_failure.c.number.between(first, first + CHUNK - 1)
     with writing(database) as connection:
+        if cancelled_runs(connection, {run}):
+            return
         connection.execute(run_failure.delete().where(run_failure.c.run == run, in_chunk))
         if failures:
             connection.execute(run_failure.insert(), failures)

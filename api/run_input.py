@@ -40,6 +40,7 @@ from signals.home import fsync
 
 ABANDONED_SECONDS = 26 * 3600.0  # a clock that jumps by a day drops nothing that is on its way
 FORMS = (JSON, NDJSON, PARQUET)
+LONGEST_NAME = 200  # of a category that a problem tells
 _EACH = ("horizon", "engine", "deadline_ms", "levels")  # of a run over what a database answers with
 
 
@@ -196,16 +197,30 @@ def asked_of(settings: Settings, run: Job) -> int:
     return len(orjson.loads(names.read_bytes())) if names.is_file() else 0
 
 
-def items_of(work: Work, chunk: int) -> list[Item]:
-    """The requests of one chunk, or the problems that they are none."""
+def items_of(work: Work, chunk: int) -> list[tuple[str | None, Item]]:
+    """The requests of one chunk, or the problems that they are none, each with the category that it names."""
     request = orjson.loads(work.job.request)
     if request["from"] == "sql":
         return _of_query(work, request, chunk)
     read = {"categories": _of_categories, "ndjson": _of_lines, "parquet": _of_rows}[request["from"]]
     form = NDJSON if request["from"] == "ndjson" else JSON
     caller = Caller(work.job.key_id, frozenset(), None if request["allowed"] is None else frozenset(request["allowed"]))
-    items = [item_of(one, form, work.settings, caller) for one in read(work, request, chunk)]
-    return [_pinned(item, request["each"]) for item in items]
+    raw = read(work, request, chunk)
+    items = [_pinned(item_of(one, form, work.settings, caller), request["each"]) for one in raw]
+    return [
+        (_named(one) if isinstance(item, bytes) else item.category, item) for one, item in zip(raw, items, strict=True)
+    ]
+
+
+def _named(raw: Any) -> str | None:
+    """The category that a request names which is none, if it can be told."""
+    try:
+        found = orjson.loads(raw) if isinstance(raw, bytes) else raw
+    except orjson.JSONDecodeError:
+        return None
+    name = found.get("category") if isinstance(found, dict) else None
+    # No database keeps every character that JSON has.
+    return name[:LONGEST_NAME] if isinstance(name, str) and name.isprintable() else None
 
 
 def _pinned(item: Item, each: dict[str, Any]) -> Item:
@@ -247,12 +262,12 @@ def _plain(value: Any) -> Any:
     return None if value != value else value
 
 
-def _of_query(work: Work, request: dict[str, Any], chunk: int) -> list[Item]:
+def _of_query(work: Work, request: dict[str, Any], chunk: int) -> list[tuple[str | None, Item]]:
     place = place_of(work)
     names = orjson.loads((place / "names.json").read_bytes())[chunk * CHUNK : (chunk + 1) * CHUNK]
     rows = tables.rows_between([place / "sales.parquet"], SALES, names[0], names[-1])
     each = {name: value for name, value in request["each"].items() if name in _EACH}
-    return [_of_sales(name, found, each, work.settings) for name, found in histories_of(rows)]
+    return [(name, _of_sales(name, found, each, work.settings)) for name, found in histories_of(rows)]
 
 
 def _of_sales(name: str, found: Values | ForecastError, each: dict[str, Any], settings: Settings) -> Item:

@@ -46,7 +46,7 @@ class RunRequest(Request):
 
 
 class RunCounts(Answer):
-    """How far a run is: `made` and `failed` add up to `asked` once it is over."""
+    """How far a run is: `made` and `failed` add up to `asked` once it has succeeded."""
 
     asked: int
     made: int

@@ -19,7 +19,7 @@ from api.forecasting import check_limits
 from api.jobs import RUNS, Job, Jobs
 from api.making import body_of, receipt_of_job
 from api.models import ForecastRequest
-from api.run_chunk import do_chunk, part_of, release, run_failure
+from api.run_chunk import do_chunk, is_over, part_of, release, run_failure
 from api.run_input import asked_of, forget, place_of, prepare, too_many
 from api.run_models import MOST_FAILURES, RunCounts, RunFailure, RunRequest, RunResults, RunState
 from api.security import Caller
@@ -122,8 +122,8 @@ class ForecastRun:
             for chunk in chunks:
                 do_chunk(work, chunk)
         else:
-            run_pool.do_chunks(work.settings, work.job.job, chunks, lambda: _is_over(work))
-        if _is_over(work):  # cancelled: nothing comes after this
+            run_pool.do_chunks(work.settings, work.job.job, chunks, lambda: is_over(work))
+        if is_over(work):  # cancelled: nothing comes after this
             _leave(work, asked)
 
     def finish(self, work: Work) -> Made:
@@ -143,14 +143,9 @@ def _leave(work: Work, asked: int) -> None:
     if asked > HERE:
         for first in range(0, asked, CHUNK):
             release(work.engine, [receipt_of_job(work.job, i) for i in range(first, min(first + CHUNK, asked))])
-    forget(work)
+    if work.job.state != "dead":  # it may be tried again, and is made from the same
+        forget(work)
     run_pool.leave(work.job.job)
-
-
-def _is_over(work: Work) -> bool:
-    """Whether the run was cancelled meanwhile."""
-    found = work.jobs.status(work.job.job)
-    return found is not None and found.is_over
 
 
 def counts(database: sa.Engine, job: Job, settings: Settings) -> RunCounts:

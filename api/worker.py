@@ -233,7 +233,7 @@ class Worker:
         """Tell the handler that its job is over, where it wants to know."""
         work = self._work(number)
         handler = self._handlers.get(work.job.kind)
-        if isinstance(handler, Listener):
+        if isinstance(handler, Listener) and work.job.state != "cancelled":
             handler.ended(work)
 
     def _work(self, number: str) -> Work:

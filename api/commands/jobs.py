@@ -27,8 +27,9 @@ def list_command(ctx: click.Context, state: Any, kind: str | None, limit: int, a
     """List jobs, the newest first, with the reason why one failed."""
     from api.job_list import listed
 
-    found, total = listed(common.settings_there(ctx), state=state, kind=kind, key_id=None, limit=limit, offset=0)
-    rows = [_row(one) for one in found]
+    settings = common.settings_there(ctx)
+    found, total = listed(settings, state=state, kind=kind, key_id=None, limit=limit, offset=0)
+    rows = [_row(one) | _series(settings, one) for one in found]
     if as_json:
         common.write_json(rows)
         return
@@ -73,7 +74,7 @@ def retry_command(ctx: click.Context, job: str | None, dead: bool) -> None:
     if dead:
         found, _ = listed(settings, state="dead", kind=None, key_id=None, limit=1_000_000, offset=0)
         numbers = [one.job for one in found]
-    again = [number for number in numbers if retry(Jobs(settings), number)]
+    again = [number for number in numbers if retry(Jobs(settings), number, _audited("job retried", number))]
     if job and not again:
         raise common.Failed(f"{job} is no job that has failed or is dead; `groundswell jobs list` shows them")
     click.echo(f"tried again by `groundswell serve`: {len(again)}")
@@ -86,9 +87,16 @@ def cancel_command(ctx: click.Context, job: str) -> None:
     """Cancel JOB; what it has made so far stays."""
     from api.jobs import Jobs
 
-    if not Jobs(common.settings_there(ctx)).cancel(job):
+    if not Jobs(common.settings_there(ctx)).cancel(job, _audited("job cancelled", job)):
         raise common.Failed(f"{job} is no job that is pending or running; `groundswell jobs list` shows them")
     click.echo(f"{job} is cancelled")
+
+
+def _audited(action: str, job: str) -> Any:
+    """Keeps in the audit what this command does: no key is behind it."""
+    from api.audit import record
+
+    return lambda connection: record(connection, action, job)
 
 
 def _row(one: Any) -> dict[str, Any]:
@@ -97,6 +105,17 @@ def _row(one: Any) -> dict[str, Any]:
     reason = None if not one.error else orjson.loads(one.error).get("detail")
     head = {"job": one.job, "kind": one.kind, "state": one.state, "done": one.done, "total": one.total}
     return head | {name: _second(getattr(one, name)) for name in ("accepted", "finished")} | {"reason": reason}
+
+
+def _series(settings: Any, one: Any) -> dict[str, int]:
+    """How far a run is in series: its parts are too large to tell."""
+    from api.database import engine_of
+    from api.runs import KIND, counts
+
+    if one.kind != KIND:
+        return {}
+    found = counts(engine_of(settings), one, settings)
+    return {"done": found.made + found.failed, "total": found.asked}
 
 
 def _second(moment: dt.datetime | None) -> str | None:

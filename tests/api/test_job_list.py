@@ -17,6 +17,7 @@ from fastapi.testclient import TestClient
 
 import api.reaper
 from api.asked import Asked
+from api.audit import newest
 from api.cli import cli
 from api.database import engine_of, job, now, reading, writing
 from api.forecasting import Forecaster
@@ -137,6 +138,7 @@ def test_the_command_lists_retries_and_cancels(settings: Settings, client_of: Ca
         bad, waiting = accept(client, BAD), accept(client, GOOD)
     assert run("cancel", waiting).exit_code == 0
     assert run("cancel", waiting).exit_code == 1
+    assert [(row["action"], row["subject"]) for row in newest(settings, 9)] == [("job cancelled", waiting)]
     with working(settings):
         wait_for(lambda: done(settings))
     text = run("list").output
@@ -145,6 +147,7 @@ def test_the_command_lists_retries_and_cancels(settings: Settings, client_of: Ca
     assert "got 1 known period" in json.loads(run("list", "--state", "failed", "--json").output)[0]["reason"]
     assert json.loads(run("totals", "--json").output) == {"accepted": 2, "answered": 2, "pending": 0, "dead": 0}
     assert run("retry", bad).output.endswith(": 1\n")
+    assert (newest(settings, 1)[0]["action"], newest(settings, 1)[0]["subject"]) == ("job retried", bad)
     assert run("retry", "no-such-job").exit_code == 1
     assert run("retry").exit_code == 2
     assert run("retry", "--dead").output.endswith(": 0\n")

@@ -126,6 +126,15 @@ def test_a_change_is_kept_in_the_audit_and_a_forecast_is_not(own: Settings) -> N
     }
 
 
+def test_what_is_answered_again_changed_nothing(own: Settings) -> None:
+    client = client_over(own)
+    for _ in range(2):
+        answer = client.post("/v1/runs", json={"horizon": 1}, headers={"Idempotency-Key": "night"})
+        assert answer.status_code == 202
+    assert answer.headers["idempotency-replayed"] == "true"
+    assert newest(own, 10) == []
+
+
 def test_every_answer_has_its_headers(own: Settings) -> None:
     client = client_over(own)
     for address in ("/v1/sources", "/nothing", "/openapi.json", "/health/live"):

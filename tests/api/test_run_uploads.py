@@ -108,6 +108,7 @@ def test_what_is_wrong_is_told_in_its_place(client: TestClient, tmp_path: Path) 
     made = outcome(client, address)
     assert made["counts"] == {"asked": 6, "made": 2, "failed": 4}
     assert [failure["number"] for failure in made["failures"]] == [1, 2, 3, 4]
+    assert [failure["category"] for failure in made["failures"]] == ["", "", "C3", "Boots"]
     found = results(client, address)
     assert [one["status"] for one in found] == [200, 400, 422, 422, 503, 200]
     assert found[3]["problem"]["errors"][0]["field"] == "horizon"

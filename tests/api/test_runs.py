@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import logging
 import os
 import signal
 import subprocess
@@ -18,12 +20,18 @@ from urllib.parse import urlsplit
 import httpx
 import orjson
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
 import api.run_chunk
+import api.run_pool
+import api.runs
+from api.cli import cli
 from api.jobs import Jobs
 from api.ledger import Ledger
+from api.logs import Cancelled
 from api.runs import CHUNK, answers_of, chunks_of, chunks_of_part
 from api.security import Caller
 from api.settings import Settings
@@ -196,6 +204,100 @@ def test_a_cancelled_run_is_over(client: TestClient) -> None:
     assert client.delete(f"/v1/jobs/{address.rsplit('/', 1)[1]}").status_code == 204
     answer = client.get(address)
     assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+
+
+def forms(client: TestClient, address: str) -> list[list[Any]]:
+    """The results of a run in each form, as categories and whether there is a forecast."""
+    lines = client.get(f"{address}/results", headers={"Accept": "application/x-ndjson"}).text.splitlines()
+    told = [orjson.loads(line) for line in lines]
+    flat = csv.DictReader(io.StringIO(client.get(f"{address}/results", headers={"Accept": "text/csv"}).text))
+    parquet = client.get(f"{address}/results", headers={"Accept": "application/vnd.apache.parquet"}).content
+    return [
+        sorted({(line["number"], "forecast" in line) for line in told}),
+        sorted({(int(row["number"]), not row["problem"]) for row in flat}),
+        sorted({(row["number"], row["problem"] is None) for row in pq.read_table(io.BytesIO(parquet)).to_pylist()}),
+    ]
+
+
+def test_a_run_that_is_cancelled_under_way_stops_and_changes_no_more(
+    tmp_path: Path, client_of: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_short(tmp_path)
+    make, begun, go_on, numbers = api.run_chunk.made, threading.Event(), threading.Event(), []
+
+    def made(work: Any, body: Any, number: int) -> Any:
+        numbers.append(number)
+        if number == 3:  # after a problem and a forecast that are kept, and one that is not yet
+            begun.set()
+            assert go_on.wait(180)
+        return make(work, body, number)
+
+    monkeypatch.setattr(api.run_chunk, "made", made)
+    monkeypatch.setattr(api.run_chunk, "TOLD_SECONDS", 0.0)
+    monkeypatch.setattr(api.run_chunk, "LOOK_SECONDS", 0.0)
+    errors: list[logging.LogRecord] = []
+    seen = Collecting(errors)
+    logging.getLogger("dbos").addHandler(seen)
+    try:
+        with client_of(tmp_path) as client:
+            with working(Settings(home=tmp_path)):
+                address = start(
+                    client, horizon=1, categories=["Gloves", CATEGORIES[0], "Belts", CATEGORIES[1], "Scarves"]
+                )
+                assert begun.wait(180)
+                wait_for(lambda: client.get(address).json()["counts"] == {"asked": 5, "made": 1, "failed": 2})
+                assert client.delete(f"/v1/jobs/{address.rsplit('/', 1)[1]}").status_code == 204
+                told, found = client.get(address).json(), forms(client, address)
+                go_on.set()
+                wait_for(lambda: bool(errors))  # the worker has come to the end of it
+            assert numbers == [0, 1, 2, 3]
+            assert client.get(address).json() == told
+            assert (told["status"], len(told["failures"])) == ("cancelled", 2)
+            assert found == forms(client, address) == 3 * [[(0, False), (1, True), (2, False)]]
+            assert {row["Category"] for row in rows(client, address)} == {CATEGORIES[0]}
+    finally:
+        logging.getLogger("dbos").removeHandler(seen)
+    assert not [record for record in errors if Cancelled().filter(record)], "no error for what somebody wanted"
+
+
+class Collecting(logging.Handler):
+    """Keeps errors."""
+
+    def __init__(self, found: list[logging.LogRecord]) -> None:
+        super().__init__(logging.ERROR)
+        self._found = found
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._found.append(record)
+
+
+def test_the_processes_of_a_run_that_is_cancelled_stop(
+    tmp_path: Path, client_of: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.runs, "HERE", 0)
+    fill(tmp_path, last_week(), weeks=120)
+    history = {"start": "2021-01-04", "frequency": "W-MON", "values": [100.0 + i % 52 for i in range(160)]}
+    lines = b"\n".join(
+        orjson.dumps({"category": f"C{i}", "history": history, "horizon": 4, "engine": "detailed"}) for i in range(500)
+    )
+    with client_of(tmp_path) as client, working(Settings(home=tmp_path)):
+        sent = client.post("/v1/runs", content=lines, headers={"Content-Type": "application/x-ndjson"})
+        address = str(sent.headers["location"])
+        wait_for(lambda: client.get(address).json()["counts"]["made"] > 0)
+        assert client.delete(f"/v1/jobs/{address.rsplit('/', 1)[1]}").status_code == 204
+        counts = client.get(address).json()["counts"]
+        wait_for(lambda: address.rsplit("/", 1)[1] not in api.run_pool._users)
+        assert client.get(address).json()["counts"] == counts
+        assert counts["made"] < 400
+        assert not list((tmp_path / "state" / "runs").glob("*.landed"))
+
+
+def test_the_list_of_jobs_counts_the_series_of_a_run(tmp_path: Path, client_of: Callable[..., TestClient]) -> None:
+    fill_short(tmp_path)
+    with client_of(tmp_path) as client, working(Settings(home=tmp_path)):
+        outcome(client, start(client, horizon=1))
+    (row,) = json.loads(CliRunner().invoke(cli, ["--home", str(tmp_path), "jobs", "list", "--json"]).output)
+    assert (row["done"], row["total"]) == (5, 5)
 
 
 def test_an_empty_store_is_told_at_once(tmp_path: Path, client_of: Callable[..., TestClient]) -> None:
