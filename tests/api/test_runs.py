@@ -249,7 +249,7 @@ def test_a_run_that_is_cancelled_under_way_stops_and_changes_no_more(
                 assert client.delete(f"/v1/jobs/{address.rsplit('/', 1)[1]}").status_code == 204
                 told, found = client.get(address).json(), forms(client, address)
                 go_on.set()
-                wait_for(lambda: bool(errors))  # the worker has come to the end of it
+                wait_for(lambda: bool(of_cancelled(errors)))  # the worker has come to the end of it
             assert numbers == [0, 1, 2, 3]
             assert client.get(address).json() == told
             assert (told["status"], len(told["failures"])) == ("cancelled", 2)
@@ -257,7 +257,12 @@ def test_a_run_that_is_cancelled_under_way_stops_and_changes_no_more(
             assert {row["Category"] for row in rows(client, address)} == {CATEGORIES[0]}
     finally:
         logging.getLogger("dbos").removeHandler(seen)
-    assert not [record for record in errors if Cancelled().filter(record)], "no error for what somebody wanted"
+    assert not [record for record in of_cancelled(errors) if Cancelled().filter(record)]  # somebody wanted it
+
+
+def of_cancelled(errors: list[logging.LogRecord]) -> list[logging.LogRecord]:
+    """Those that tell of a cancelled workflow: the worker of an earlier test may still be ending, and say so."""
+    return [one for one in errors if one.exc_info and str(one.exc_info[1]).endswith("was cancelled")]
 
 
 class Collecting(logging.Handler):
