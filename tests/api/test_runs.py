@@ -23,6 +23,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from dbos import error as dbos_error
 from fastapi.testclient import TestClient
 
 import api.run_chunk
@@ -235,6 +236,8 @@ def test_a_run_that_is_cancelled_under_way_stops_and_changes_no_more(
     monkeypatch.setattr(api.run_chunk, "made", made)
     monkeypatch.setattr(api.run_chunk, "TOLD_SECONDS", 0.0)
     monkeypatch.setattr(api.run_chunk, "LOOK_SECONDS", 0.0)
+    left = threading.Event()
+    monkeypatch.setattr(api.run_pool, "leave", lambda _: left.set())
     errors: list[logging.LogRecord] = []
     seen = Collecting(errors)
     logging.getLogger("dbos").addHandler(seen)
@@ -249,7 +252,7 @@ def test_a_run_that_is_cancelled_under_way_stops_and_changes_no_more(
                 assert client.delete(f"/v1/jobs/{address.rsplit('/', 1)[1]}").status_code == 204
                 told, found = client.get(address).json(), forms(client, address)
                 go_on.set()
-                wait_for(lambda: bool(of_cancelled(errors)))  # the worker has come to the end of it
+                assert left.wait(180)  # the worker has come to the end of it
             assert numbers == [0, 1, 2, 3]
             assert client.get(address).json() == told
             assert (told["status"], len(told["failures"])) == ("cancelled", 2)
@@ -263,6 +266,15 @@ def test_a_run_that_is_cancelled_under_way_stops_and_changes_no_more(
 def of_cancelled(errors: list[logging.LogRecord]) -> list[logging.LogRecord]:
     """Those that tell of a cancelled workflow: the worker of an earlier test may still be ending, and say so."""
     return [one for one in errors if one.exc_info and str(one.exc_info[1]).endswith("was cancelled")]
+
+
+def test_dbos_is_not_heard_where_a_job_was_cancelled() -> None:
+    def told(error: Exception) -> bool:
+        what = (type(error), error, None)
+        return Cancelled().filter(logging.LogRecord("dbos", logging.ERROR, "", 0, "it failed", None, what))
+
+    assert not told(dbos_error.DBOSAwaitedWorkflowCancelledError("3f9c"))
+    assert told(ValueError("3f9c"))
 
 
 class Collecting(logging.Handler):
