@@ -129,6 +129,7 @@ def serve(settings: Settings, *, without_auth: bool = False, only: Collection[st
     with ExitStack() as opened:
         # What all processes count lies in a folder; the client of Prometheus reads its name when it is imported.
         os.environ[COUNTS] = opened.enter_context(tempfile.TemporaryDirectory(prefix="groundswell-"))
+        opened.callback(os.environ.pop, COUNTS)  # who counts after the end has no folder for it
         workers = [Child("jobs", _do_jobs, settings)] if "jobs" in only else []
         if "api" in only:
             listener = opened.enter_context(_bind(settings.host, settings.port))

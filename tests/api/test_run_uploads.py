@@ -298,9 +298,12 @@ def test_a_hundred_thousand_requests_are_accepted_at_once(client: TestClient, tm
 
 @pytest.mark.heavy
 def test_a_large_run_is_done_by_processes_and_outlives_a_kill(tmp_path: Path) -> None:
-    count = 5 * CHUNK + 7
+    count = 12 * CHUNK + 7  # more than is made while a single one is waited for
     body = lines_of([asked(i) for i in range(count)])
     with served(tmp_path) as client:
+        first = client.post("/v1/forecasts", json=asked(2), headers={"Prefer": "respond-async"})
+        begun = urlsplit(first.headers["location"]).path
+        wait_for(lambda: client.get(begun).status_code == 200)  # the processes for single ones are there
         address = urlsplit(str(start(client, body))).path  # type: ignore[arg-type]
         wait_for(lambda: client.get(address).json()["counts"]["made"] > 0)
         state = client.get(address).json()
