@@ -33,6 +33,7 @@ from signals.store import CategoryRecord, Snapshot
 
 AsOf = str | dt.date | dt.datetime | None  # pd.Timestamp is a datetime; without an offset it is UTC
 BORROWING = ("fast", "detailed", "auto")  # engines in whose place a short history borrows; others were meant
+NOT_BORROWED = "like: nothing is borrowed, for the history is as long as a season"
 MAX_NOWCAST_DAYS = 92  # one quarter: the longest period that can be missing while sales still arrive on time
 
 
@@ -221,6 +222,8 @@ def read_related(
         events=events,
     )
     phases = phases_of(record, said)
+    if said.like:
+        kin_of(snapshot, record, said, version)  # who is named must be there, also where nothing is borrowed
     try:
         own = read(category)
     except NothingKnownError:
@@ -236,7 +239,7 @@ def read_related(
     moment = None if own.as_of is None else pd.Timestamp(own.as_of)
     known = known_periods(own.history, record.frequency, moment)
     if not is_short(known, record.frequency):
-        return own
+        return dataclasses.replace(own, warnings=(*own.warnings, NOT_BORROWED)) if said.like else own
     kin = kin_of(snapshot, record, said, version)
     like, notes = _known(read, kin.names)
     if like and not known:

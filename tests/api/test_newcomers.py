@@ -15,6 +15,7 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.cli import cli
 from api.keys import create
+from api.service import NOT_BORROWED
 from api.settings import Settings
 from signals.store import Batch, submit
 from tests.api.stores import described, last_week, sales
@@ -127,7 +128,13 @@ def test_the_store_may_say_whom(client: TestClient) -> None:
 
 
 def test_a_long_history_borrows_nothing(client: TestClient) -> None:
-    assert asked(client, category="Boots", like=["Sandals"])["engine"]["name"] == "fast"
+    found = asked(client, category="Boots", like=["Sandals"])
+    assert found["engine"]["name"] == "fast"
+    assert NOT_BORROWED in found["warnings"]
+    assert NOT_BORROWED not in asked(client, category="Boots")["warnings"]
+    for wrong, status in (("Boot", 404), ("Boots", 422)):
+        body = {"category": "Boots", "horizon": 4, "like": [wrong]}
+        assert client.post("/v1/forecasts", json=body).status_code == status
 
 
 def test_an_engine_by_name_is_that_engine(client: TestClient) -> None:
