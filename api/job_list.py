@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from api.database import engine_of, job, reading
-from api.jobs import ALIVE, Job, Jobs, Note, State, counted
+from api.jobs import ALIVE, RETRIED, Job, Jobs, Note, State, counted
 from api.settings import Settings
-
-RETRIED = ("failed", "dead")
 
 
 def totals(settings: Settings) -> dict[str, int]:

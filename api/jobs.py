@@ -37,6 +37,7 @@ FORGOTTEN = 200  # workflows that are removed at once
 Note = Callable[[sa.Connection], None]
 State = Literal["pending", "running", "succeeded", "failed", "dead", "cancelled"]
 ALIVE = ("pending", "running")
+RETRIED = ("failed", "dead")  # may be tried again, by a person
 
 # Of the jobs whose workflow has another number than they: single forecasts, and what was begun again.
 workflow_of_job = sa.Table(

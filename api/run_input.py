@@ -27,7 +27,7 @@ from api.batch.tables import SALES
 from api.bulk import Item, item_of
 from api.database import job, reading
 from api.errors import Problem, known_problem
-from api.jobs import Job
+from api.jobs import ALIVE, RETRIED, Job
 from api.making import body_of
 from api.models import ForecastRequest
 from api.security import Caller
@@ -293,7 +293,7 @@ def forget(work: Work) -> None:
 def tidy(settings: Settings, engine: sa.Engine) -> None:
     """Drop landed files that no job will read: of requests that broke off, of runs cancelled before they began."""
     runs = sa.select(job.c.request).where(job.c.kind == "run")
-    alive = runs.where(job.c.state.in_(("pending", "running", "dead")))
+    alive = runs.where(job.c.state.in_((*ALIVE, *RETRIED)))
     never = runs.where(job.c.state == "cancelled", job.c.started.is_(None))
     with reading(engine) as connection:
         wanted, dropped = (

@@ -16,7 +16,7 @@ from api.batch.tables import BatchError
 from api.database import issued, now, reading
 from api.errors import Problem
 from api.forecasting import check_limits
-from api.jobs import RUNS, Job, Jobs
+from api.jobs import RETRIED, RUNS, Job, Jobs
 from api.making import body_of, receipt_of_job
 from api.models import ForecastRequest
 from api.run_chunk import do_chunk, is_over, part_of, release, run_failure
@@ -143,7 +143,7 @@ def _leave(work: Work, asked: int) -> None:
     if asked > HERE:
         for first in range(0, asked, CHUNK):
             release(work.engine, [receipt_of_job(work.job, i) for i in range(first, min(first + CHUNK, asked))])
-    if work.job.state != "dead":  # it may be tried again, and is made from the same
+    if work.job.state not in RETRIED:  # it would be made from the same
         forget(work)
     run_pool.leave(work.job.job)
 

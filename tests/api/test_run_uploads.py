@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,9 +21,11 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
+import api.run_pool
+import api.runs
 from api import retention
 from api.database import engine_of, issued, writing
-from api.run_input import folder
+from api.run_input import folder, tidy
 from api.security import Caller
 from api.settings import Settings
 from forecast.chunk import CHUNK
@@ -81,6 +84,27 @@ def results(client: TestClient, address: str) -> list[dict[str, Any]]:
 def bare(answer: dict[str, Any]) -> dict[str, Any]:
     """What does not differ from one making to the next."""
     return {name: value for name, value in answer.items() if name not in ("receipt", "timing_ms")}
+
+
+def test_a_run_that_is_dead_is_tried_again_from_what_was_sent(
+    tmp_path: Path, client_of: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> None:
+        raise ZeroDivisionError("nobody foresaw it")
+
+    settings, left = Settings(home=tmp_path), threading.Event()
+    with client_of(tmp_path) as client, working(settings):
+        with monkeypatch.context() as patched:
+            patched.setattr(api.run_pool, "leave", lambda _: left.set())
+            patched.setattr(api.runs, "do_chunk", breaks)
+            address = start(client, lines_of([asked(0), asked(1)]))
+            wait_for(lambda: client.get(address).json()["status"] == "dead")
+            assert left.wait(180)
+        tidy(settings, engine_of(settings))
+        assert client.post(f"/v1/jobs/{address.rsplit('/', 1)[1]}/retry").status_code == 202
+        wait_for(lambda: client.get(address).json()["status"] == "succeeded")
+        assert [one["status"] for one in results(client, address)] == [200, 200]
+    assert not list((tmp_path / "state" / "runs").glob("*.landed"))
 
 
 @done
