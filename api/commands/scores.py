@@ -31,12 +31,12 @@ NAMES = {
 def score_command(ctx: click.Context, as_json: bool) -> None:
     """Score issued forecasts by the actuals that are known, as `serve` does in the background.
 
-    Does only what is new, and may be broken off at any time.
+    Does only what is new, in the whole ledger, and may be broken off at any time.
     """
     from api.database import now
     from api.life.scoring import score_issued
 
-    done = score_issued(common.settings_there(ctx), common.open_newest(ctx), moment=now())
+    done = score_issued(common.settings_there(ctx), common.open_newest(ctx), moment=now(), whole=True)
     if as_json:
         common.write_json(asdict(done))
         return

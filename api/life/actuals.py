@@ -9,7 +9,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from api.database import reading, scores_engine_of, writing
-from api.life.editions import Pause
+from api.life.editions import Pause, pairs
 from api.life.score_tables import actual, edition, followed, score_state
 from api.settings import Settings
 from signals.store import Snapshot, UnknownCategory
@@ -25,9 +25,9 @@ def follow(settings: Settings, snapshot: Snapshot, version: int, moment: dt.date
     Only categories that were sold since the last time are read, and those with forecasts of earlier periods.
     """
     with reading(scores_engine_of(settings)) as connection:
-        since: dict[str, dt.date] = dict(connection.execute(_first_forecast()).tuples().all())
-        begun = dict(connection.execute(sa.select(followed.c.category, followed.c.since)).tuples().all())
-        seen = dict(connection.execute(sa.select(score_state.c.name, score_state.c.value)).tuples().all())
+        since: dict[str, dt.date] = pairs(connection, _first_forecast())
+        begun = pairs(connection, sa.select(followed.c.category, followed.c.since))
+        seen = pairs(connection, sa.select(score_state.c.name, score_state.c.value))
     before = int(seen.get(_VERSION, 0)), dt.datetime.fromisoformat(seen.get(_MOMENT, _NEVER.isoformat()))
     if version < before[0] or moment < before[1]:  # another store, or a history that is gone through once more
         before = 0, _NEVER

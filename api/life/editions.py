@@ -32,15 +32,16 @@ Row = Mapping[Any, Any]
 Pause = Callable[[], None]
 
 
-def take_in(settings: Settings, moment: dt.datetime, pause: Pause) -> int:
+def take_in(settings: Settings, moment: dt.datetime, pause: Pause, *, whole: bool = False) -> int:
     """Look at the forecasts of the ledger that were not, as of a moment; how many there were.
 
-    Stretches of time in which the ledger has as many as were looked at are passed over, and from then on those that
-    lie longer back than `LATE`. After a kill it goes on where it was.
+    Stretches of time in which the ledger has as many as were looked at are passed over and, unless the `whole` ledger
+    is wanted, those that lay longer back than `LATE` the last time. After a kill it goes on where it was.
     """
     taken = 0
     with reading(scores_engine_of(settings)) as connection:
-        since = connection.execute(_mark()).scalar() or ""
+        marked = connection.execute(_mark()).scalar() or ""
+        since = "" if whole else marked
         seen = _counts(connection, scored_receipt, since)
     with reading(engine_of(settings)) as connection:
         there = _counts(connection, issued, since)
@@ -51,7 +52,7 @@ def take_in(settings: Settings, moment: dt.datetime, pause: Pause) -> int:
             pause()
         taken += len(receipts)
     mark = receipt_at(moment - LATE, 0)[:_BUCKET]
-    if mark > since:
+    if mark > marked:
         _move_mark(settings, mark)
     return taken
 
@@ -63,6 +64,11 @@ def _mark() -> sa.Select[Any]:
 def _counts(connection: sa.Connection, table: sa.Table, since: str) -> dict[str, int]:
     bucket = sa.func.substr(table.c.receipt, 1, _BUCKET).label("bucket")
     query = sa.select(bucket, sa.func.count()).where(table.c.receipt >= since).group_by(bucket).order_by(bucket)
+    return pairs(connection, query)
+
+
+def pairs(connection: sa.Connection, query: sa.Select[Any]) -> dict[Any, Any]:
+    """What a query of two columns finds, the second by the first."""
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
@@ -86,7 +92,7 @@ def _take(settings: Settings, receipts: Sequence[str]) -> None:
     found = {row["receipt"]: edition_of(row) for row in rows}
     with writing(scores_engine_of(settings)) as connection:
         numbers = {one["edition"] for one in found.values() if one is not None}
-        known: dict[int, str] = dict(connection.execute(_known(numbers)).tuples().all())
+        known = pairs(connection, _known(numbers))
         for one in _newest(one for one in found.values() if one is not None):
             _keep(connection, one, known.get(one["edition"]))
         there = set(connection.scalars(sa.select(scored_receipt.c.receipt).where(scored_receipt.c.receipt.in_(found))))

@@ -151,7 +151,7 @@ def sentence(steps: Sequence[Step], periods: int, frequency: str | None) -> str:
     if system is None or not system.forecasts:
         return "No forecast was scored yet."
     if system.note:
-        return f"Nothing can be said yet: {system.note} origins are scored."
+        return f"Nothing can be said yet: {system.origins} of {ENOUGH} origins are scored."
     noun = "periods" if frequency is None else period_noun(frequency, periods)
     parts = [_part(one, _PARTS[one.step]) for one in steps if one.step in _PARTS]
     told = "; ".join(part for part in parts if part)

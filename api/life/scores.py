@@ -125,6 +125,11 @@ def losses(
     periods ahead, 1 the next after the last that was known; None for all.
     """
     frame = scores(settings, Chosen((category,), lead=lead, basis=basis, known_by=moment))
+    return judged(frame).sort_values(["period", "origin"]).reset_index(drop=True)
+
+
+def judged(frame: pd.DataFrame) -> pd.DataFrame:
+    """Scores as losses (see there), row by row."""
     made = frame[["period", "origin", "lead", "nowcast", "known", "configuration", "role"]].assign(
         loss=(frame["system"] - frame["actual"]).abs(),
         reference=(frame["seasonal_naive"] - frame["actual"]).abs(),
@@ -134,4 +139,4 @@ def losses(
         low, high = frame[f"lower{level}"], frame[f"upper{level}"]
         inside = (frame["actual"] >= low) & (frame["actual"] <= high)
         made[f"covered{level}"] = inside.astype(object).where(low.notna(), None)
-    return made.sort_values(["period", "origin"]).reset_index(drop=True)
+    return made

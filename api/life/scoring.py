@@ -28,8 +28,8 @@ from api.ledger import Issued, Ledger
 from api.life.actuals import follow, newest_version
 from api.life.editions import Pause, take_in
 from api.life.references import References, references
-from api.life.remade import WITHOUT_SIGNALS, row_of, without_signals
-from api.life.score_tables import actual, edition, remade, score
+from api.life.remade import WITHOUT_SIGNALS, keep, row_of, without_signals
+from api.life.score_tables import actual, edition, score
 from api.service import history_frame
 from api.settings import Settings
 from api.snapshots import Snapshots
@@ -97,9 +97,14 @@ def no_pause() -> None:
     """Where nobody else wants the cores."""
 
 
-def score_issued(settings: Settings, snapshot: Snapshot, *, moment: dt.datetime, pause: Pause = no_pause) -> Scored:
-    """Score what can be scored of the ledger with the actuals that were known at a moment (UTC without a zone)."""
-    looked = take_in(settings, moment, pause)
+def score_issued(
+    settings: Settings, snapshot: Snapshot, *, moment: dt.datetime, pause: Pause = no_pause, whole: bool = False
+) -> Scored:
+    """Score what can be scored of the ledger with the actuals that were known at a moment (UTC without a zone).
+
+    `whole`: look for forecasts in all of it, and not only in what came since two days before the last time.
+    """
+    looked = take_in(settings, moment, pause, whole=whole)
     changed = follow(settings, snapshot, snapshot.data_version, moment, pause)
     with_ledger = _Pass(settings, snapshot, Ledger(settings))
     opened = _each(settings, _to_open(), with_ledger.open, pause)
@@ -213,14 +218,3 @@ def _references(snapshot: Snapshot, row: sa.RowMapping, periods: list[str]) -> R
 @lru_cache(maxsize=1)  # editions come by category and data version
 def _history(snapshot: Snapshot, category: str, data_version: int) -> pd.DataFrame:
     return history_frame(snapshot, category, data_version=data_version)
-
-
-def keep(settings: Settings, number: int, configuration: str, rows: Rows) -> None:
-    """Keep what another configuration says in place of an edition; in place of what was kept of it."""
-    same = {"edition": number, "configuration": configuration}
-    made = [one | same | {"period": dt.date.fromisoformat(one["period"])} for one in rows]
-    with writing(scores_engine_of(settings)) as connection:
-        there = sa.and_(remade.c.edition == number, remade.c.configuration == configuration)
-        connection.execute(remade.delete().where(there))
-        if made:
-            connection.execute(remade.insert(), made)
