@@ -39,19 +39,21 @@ class Gain:
     interval: tuple[float, float]
 
 
-def gain_of(before: FloatArray, after: FloatArray) -> Gain | None:
+def gain_of(before: FloatArray, after: FloatArray, ahead: int = 1) -> Gain | None:
     """The gain `100 (1 - sum after / sum before)` of errors by origin (n,), in order of time; None without any error.
 
+    `ahead`: how many periods ahead was forecast at most, so that errors of as many origins may go together.
+
     The interval is that of a ratio by the delta method; the variance is estimated from the lowest cosine frequencies,
-    which holds where errors of neighbouring origins go together, as they do when forecasts overlap (Lazarus, Lewis,
-    Stock and Watson 2018, "HAR Inference: Recommendations for Practice").
+    and fewer of them the more errors overlap (Lazarus, Lewis, Stock and Watson 2018, "HAR Inference: Recommendations
+    for Practice"; that overlaps bound their number is ours, and simulated in the tests).
     """
     n, total = len(before), float(before.sum())
     if n < 2 or total <= 0:
         return None
     ratio = float(after.sum()) / total
     moved = (after - ratio * before) / (total / n)
-    count = max(3, int(0.4 * n ** (2 / 3)))
+    count = max(1, min(max(2, int(0.4 * n ** (2 / 3))), int(0.6 * n / ahead)))
     waves = np.cos(np.pi * np.arange(1, count + 1)[:, None] * (np.arange(n) + 0.5) / n)
     spectrum = np.sqrt(2 / n) * waves @ moved
     half = float(student.ppf(0.5 + _SURE / 2, count)) * math.sqrt(float(np.mean(spectrum**2)) / n)
@@ -63,7 +65,7 @@ def sums(settings: Settings, wanted: Chosen, *by: str) -> pd.DataFrame:
 
     Of each step S: `S_n`, `S_error`, `S_size` (of actuals), `S_bias` (forecasts less actuals), `S_scaled` and
     `S_scaled_n`; `S_before` and `S_after` are scaled errors of the step before and of S where both are there. Also
-    `overridden`, and for each level `inside80`, `held80`.
+    `overridden`, for each level `inside80` and `held80`, and `ahead`, the longest lead.
     """
     keys = [{"category": edition.c.category, "lead": score.c.lead}[name] for name in by] + [edition.c.origin]
     columns = _sums(actual.c[wanted.basis])
@@ -82,7 +84,10 @@ def _sums(known: sa.ColumnElement[Any]) -> dict[str, sa.ColumnElement[Any]]:
         "system": score.c.value,
         "published": sa.func.coalesce(score.c.published, score.c.value),
     }
-    made: dict[str, sa.ColumnElement[Any]] = {"overridden": _count(score.c.published.is_not(None))}
+    made: dict[str, sa.ColumnElement[Any]] = {
+        "overridden": _count(score.c.published.is_not(None)),
+        "ahead": sa.func.max(score.c.lead),
+    }
     for level in LEVELS:
         low, high = score.c[f"lower{level}"], score.c[f"upper{level}"]
         made[f"held{level}"] = _count(low.is_not(None))
@@ -107,13 +112,18 @@ def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
 
 
 def steps_of(found: pd.DataFrame, *, one_unit: bool = True) -> list[Step]:
-    """The steps from sums by origin, which may have several rows an origin; `one_unit`: that the sums add up."""
+    """The steps from sums by origin, which may have several rows an origin; none where nothing is scored.
+
+    `one_unit`: that the sales of all that is in them add up.
+    """
+    if found.empty:
+        return []
     whole = found.drop(columns=["category", "lead"], errors="ignore").groupby("origin", sort=True).sum(min_count=1)
     names = [name for name in STEPS if name != "published" or whole["overridden"].sum()]
-    return [_step(whole, name, one_unit) for name in names]
+    return [_step(whole, name, one_unit, int(found["ahead"].max())) for name in names]
 
 
-def _step(whole: pd.DataFrame, name: str, one_unit: bool) -> Step:
+def _step(whole: pd.DataFrame, name: str, one_unit: bool, ahead: int) -> Step:
     total = whole.sum()
     size = float(total[f"{name}_size"]) if one_unit else 0.0
     origins = int((whole[f"{name}_n"] > 0).sum())
@@ -125,7 +135,7 @@ def _step(whole: pd.DataFrame, name: str, one_unit: bool) -> Step:
         note = f"too few: {speaking} of {ENOUGH}"
     elif name != STEPS[0]:
         paired = whole[whole[f"{name}_before"].notna() & (whole[f"{name}_n"] > 0)]
-        gain = gain_of(paired[f"{name}_before"].to_numpy(), paired[f"{name}_after"].to_numpy())
+        gain = gain_of(paired[f"{name}_before"].to_numpy(), paired[f"{name}_after"].to_numpy(), ahead)
     return Step(
         step=name,
         origins=origins,

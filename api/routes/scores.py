@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BeforeValidator, Field
 
 from api.fields import Day
@@ -32,13 +32,6 @@ Against = Annotated[
 MayRead = Annotated[Caller, needs("forecast:read")]
 
 
-async def _wanted(lead: Lead = None, since: Since = None, until: Until = None, basis: Against = "latest") -> Chosen:
-    return Chosen(lead=lead, since=since, until=until, basis=basis)
-
-
-Wanted = Annotated[Chosen, Depends(_wanted)]
-
-
 @router.get(
     "/v1/scores",
     summary="How the forecasts of all categories did",
@@ -49,12 +42,15 @@ def list_scores(
     request: Request,
     settings: AppSettings,
     caller: MayRead,
-    wanted: Wanted,
+    lead: Lead = None,
+    since: Since = None,
+    until: Until = None,
+    basis: Against = "latest",
     limit: Limit = 100,
     offset: Offset = 0,
 ) -> Response:
     """The ladder of forecast value added over the categories that the caller may see, and a sentence on each."""
-    snapshot = newest_snapshot(request)
+    snapshot, wanted = newest_snapshot(request), Chosen(lead=lead, since=since, until=until, basis=basis)
     answer = portfolio(settings, snapshot, wanted, visible=caller.categories, limit=limit, offset=offset)
     following = page_of(request, answer.total, limit, offset)["next"]
     answer = answer.model_copy(update={"next": following})
@@ -67,7 +63,16 @@ def list_scores(
     response_model=CategoryScores,
     responses=statuses(401, 403, 404, 422, 503),
 )
-def get_scores(category: str, request: Request, settings: AppSettings, caller: MayRead, wanted: Wanted) -> Response:
+def get_scores(
+    category: str,
+    request: Request,
+    settings: AppSettings,
+    caller: MayRead,
+    lead: Lead = None,
+    since: Since = None,
+    until: Until = None,
+    basis: Against = "latest",
+) -> Response:
     """The ladder of forecast value added: naive, seasonal naive, model without signals, system, published.
 
     Of all lead times together and of each, by the last forecast of each origin. A category whose name ends in
@@ -78,5 +83,6 @@ def get_scores(category: str, request: Request, settings: AppSettings, caller: M
         caller.check_scope("data:read")
         return get_category(f"{category}/scores", request, snapshot, caller)
     check_visible(snapshot, category, caller)
+    wanted = Chosen(lead=lead, since=since, until=until, basis=basis)
     answer = category_scores(settings, snapshot, category, wanted)
     return Response(answer.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
