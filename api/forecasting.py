@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import logging
 import time
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -17,7 +18,8 @@ from api.errors import invalid_field, known_problem
 from api.fields import LAST
 from api.ledger import Issued
 from api.life.configurations import configuration_of
-from api.life.serving import ASKED, CHAMPION, Served, Serving
+from api.life.failures import note_failure
+from api.life.serving import ASKED, CANARY, CHAMPION, Served, Serving
 from api.likeness import said_phases
 from api.metrics import forecast_made
 from api.models import ForecastRequest, Values
@@ -29,6 +31,9 @@ from api.snapshots import Snapshots
 from forecast import Configuration, Forecast, ForecastError, Phases, SignalValues, arrays, forecast
 from forecast.configuration import DEFAULT
 from forecast.engines import Wanted
+
+
+log = logging.getLogger("groundswell")
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class Forecaster:
         started = time.perf_counter()
         check_limits(body, self.settings)
         served = served or self._served(body, key_id)
-        version, result, read = self._result(body, served.configuration)
+        served, (version, result, read) = self._answered(body, served)
         result = _told(result, served)
         answer = {"receipt": receipt or new_receipt()} | as_answer(result, version)
         answer["timing_ms"] = _timing(asked or started, started, read)
@@ -87,6 +92,19 @@ class Forecaster:
         if body.history is not None or body.category is None:
             return Served(DEFAULT)
         return self.serving.of(body.category, f"{key_id}\n{body.horizon}")
+
+    def _answered(self, body: ForecastRequest, served: Served) -> tuple[Served, tuple[int | None, Forecast, float]]:
+        """What came of it, and by which configuration: where a challenger fails, its champion answers."""
+        try:
+            return served, self._result(body, served.configuration)
+        except Exception as error:
+            if served.role != CANARY or served.instead is None:
+                raise
+            instead = Served(served.instead, CHAMPION, f"the challenger {served.configuration.name} failed")
+            result = self._result(body, instead.configuration)  # a request that nobody can answer is no failure of it
+            log.warning("%s: challenger %s failed: %r", body.category, served.configuration.name, error)
+            note_failure(self.settings, body.category or "", served.configuration.name, error)
+            return instead, result
 
     def _result(self, body: ForecastRequest, configuration: Configuration) -> tuple[int | None, Forecast, float]:
         """The version of the store that was read, the forecast, and when reading was over."""

@@ -55,11 +55,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Served:
-    """The configuration that answers, in which role, and why."""
+    """The configuration that answers, in which role, and why; of a challenger, who answers where it fails."""
 
     configuration: Configuration
     role: str = CHAMPION
     because: str = ""
+    instead: Configuration | None = None
 
 
 class Serving:
@@ -77,7 +78,8 @@ class Serving:
         if place is None:
             return Served(DEFAULT)
         name, role = place.answering(identity)
-        return Served(configuration_of(self._settings, name), role, place.told(role))
+        instead = configuration_of(self._settings, place.champion) if role == CANARY else None
+        return Served(configuration_of(self._settings, name), role, place.told(role), instead)
 
     def _current(self) -> Mapping[str, Place]:
         if time.monotonic() - self._looked > LOOK_SECONDS:
