@@ -42,6 +42,7 @@ LOOK_SECONDS = 5.0
 EVERY_SECONDS = 3600.0  # also where the store has not moved on: a job may have come late, or a period be over
 MADE, FAILED = "made", "failed"
 Rows = list[dict[str, Any]]
+History = Callable[[str, int], pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,9 @@ def score_issued(
     """
     looked = take_in(settings, moment, pause, whole=whole)
     changed = follow(settings, snapshot, snapshot.data_version, moment, pause)
-    with_ledger = _Pass(settings, snapshot, Ledger(settings))
-    opened = _each(settings, _to_open(), with_ledger.open, pause)
-    return Scored(looked, changed, opened, _each(settings, _to_remake(), with_ledger.remake, pause))
+    work = _Pass(settings, snapshot, Ledger(settings), _history_of(snapshot))
+    opened = _each(settings, _to_open(), work.open, pause)
+    return Scored(looked, changed, opened, _each(settings, _to_remake(), work.remake, pause))
 
 
 def _each(settings: Settings, query: sa.Select[Any], do: Callable[[sa.RowMapping], None], pause: Pause) -> int:
@@ -157,6 +158,7 @@ class _Pass:
     settings: Settings
     snapshot: Snapshot
     ledger: Ledger
+    history: History
 
     def open(self, row: sa.RowMapping) -> None:
         """Write what an edition says of each period, and what naive forecasts say of it."""
@@ -166,7 +168,7 @@ class _Pass:
                 connection.execute(edition.delete().where(this))
             return
         rows = _said(found)
-        beside = _references(self.snapshot, row, [one["period"] for one in rows])
+        beside = _references(self.history, row, [one["period"] for one in rows])
         for one, naive, seasonal in zip(rows, beside.naive.tolist(), beside.seasonal.tolist(), strict=True):
             one |= {"edition": row["edition"], "naive": _known(naive), "seasonal_naive": _known(seasonal)}
             one["period"] = dt.date.fromisoformat(one["period"])
@@ -204,17 +206,22 @@ def _known(value: float) -> float | None:
     return None if value != value else value
 
 
-def _references(snapshot: Snapshot, row: sa.RowMapping, periods: list[str]) -> References:
+def _history_of(snapshot: Snapshot) -> History:
+    """All vintages by category and data version; the last ones are kept, for editions come in this order."""
+
+    @lru_cache(maxsize=1)
+    def read(category: str, data_version: int) -> pd.DataFrame:
+        return history_frame(snapshot, category, data_version=data_version)
+
+    return read
+
+
+def _references(history: History, row: sa.RowMapping, periods: list[str]) -> References:
     """Naive forecasts from what was known at the edition's origin."""
     labels = np.array(periods, "datetime64[D]")
     try:
-        history = _history(snapshot, row["category"], row["data_version"])
+        known = history(row["category"], row["data_version"])
     except (UnknownCategory, VersionNotPublished):  # of another store, whose ledger this was
         unknown = np.full(labels.size, np.nan)
         return References(unknown, unknown, None)
-    return references(history, row["frequency"], pd.Timestamp(row["as_of"]), labels)
-
-
-@lru_cache(maxsize=1)  # editions come by category and data version
-def _history(snapshot: Snapshot, category: str, data_version: int) -> pd.DataFrame:
-    return history_frame(snapshot, category, data_version=data_version)
+    return references(known, row["frequency"], pd.Timestamp(row["as_of"]), labels)

@@ -5,24 +5,21 @@ from __future__ import annotations
 import datetime as dt
 
 import numpy as np
-import orjson
 import pandas as pd
 import pytest
 import sqlalchemy as sa
 
 from api.database import scores_engine_of, writing
-from api.ledger import Issued, Ledger
 from api.life.ladder import ENOUGH, gain_of, sentence, steps_of, sums
 from api.life.score_answers import category_scores, ladder_frame, portfolio
 from api.life.score_models import Step
 from api.life.score_tables import edition, remade
 from api.life.score_tables import score as score_table
 from api.life.scores import Chosen, scores
-from api.receipts import receipt_at
 from api.settings import Settings
 from forecast import metrics
 from signals.store import UnknownCategory, open_snapshot
-from tests.api.life.past import mondays, score
+from tests.api.life.past import mondays, publish
 
 
 def by_name(steps: list[Step]) -> dict[str, Step]:
@@ -123,23 +120,6 @@ def test_sales_of_several_units_are_not_added_up(lived: Settings) -> None:
     assert (steps["system"].wape, steps["system"].bias_pct) == (None, None)
     assert steps["system"].mase is not None
     assert steps["system"].gain_pct is not None
-
-
-def publish(settings: Settings, origins: int, better: bool) -> None:
-    """As if people had set the first number of so many forecasts, nearer to the actual or farther away."""
-    frame = scores(settings, Chosen(("Boots",), lead=1)).tail(origins)
-    ledger = Ledger(settings)
-    made = []
-    for number, (_, row) in enumerate(frame.iterrows()):
-        found = ledger.resolve(row["receipt"])
-        assert found is not None
-        answer = orjson.loads(found.answer)
-        miss = row["actual"] - row["mean"]
-        answer["forecast"][0]["published"] = row["mean"] + (0.5 * miss if better else -0.5 * miss)
-        receipt = receipt_at(row["as_of"].to_pydatetime() + dt.timedelta(minutes=1), number)
-        made.append(Issued(receipt, "Boots", orjson.dumps(answer), found.request, issued=found.issued))
-    ledger.append(*made)
-    score(settings)
 
 
 def test_what_people_published_is_the_last_step(scored: Settings) -> None:

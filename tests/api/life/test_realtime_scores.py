@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.shared,
     pytest.mark.skipif(not TASK.exists(), reason="the shared benchmark is not there"),
 ]
-NAME = "Grocery and food store"
+NAME = "Grocery and food stores"
 MOMENTS = pd.date_range("2021-03-03 12:00", periods=26, freq="14D")
 
 
@@ -30,6 +30,7 @@ def fill(home: Path) -> pd.DataFrame:
     sales, values = (
         pd.read_parquet(TASK / f"{name}.parquet").query("series == @NAME") for name in ("sales", "signals")
     )
+    sales = sales.drop_duplicates(["ds", "known_at"], keep="last")  # two prints of one day
     assert len(sales)
     day, week = pd.Timedelta(days=1), pd.Timedelta(days=7)
     spans = {"start": sales["ds"] + day - week, "end": sales["ds"] + day}
@@ -63,9 +64,8 @@ def test_scores_follow_the_prints(tmp_path: Path) -> None:
         known = sales[sales["known_at"] <= row["as_of"]].drop_duplicates("ds", keep="last").set_index("ds")["y"]
         assert (row["origin"], row["naive"]) == (known.index[-1], known.iloc[-1])
     steps = {one.step: one for one in steps_of(sums(settings, Chosen()))}
-    assert steps["system"].mase is not None
-    assert steps["seasonal_naive"].mase is not None
-    assert steps["system"].mase < steps["seasonal_naive"].mase  # the year before was another world
-    assert len(losses(settings, NAME, lead=None, moment=MOMENTS[13].to_pydatetime())) < len(
-        losses(settings, NAME, lead=None)
-    )
+    error = (latest["system"] - latest["actual"]).abs().sum() / latest["actual"].sum()
+    assert steps["system"].wape == pytest.approx(error)
+    assert steps["system"].origins == latest["origin"].nunique()
+    everything = losses(settings, NAME, lead=None)
+    assert len(losses(settings, NAME, lead=None, moment=MOMENTS[13].to_pydatetime())) < len(everything)
