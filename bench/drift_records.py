@@ -49,7 +49,7 @@ class World:
         return self.years * self.year
 
 
-def lasting(rng: np.random.Generator, innovations: np.ndarray, rho: float) -> np.ndarray:
+def lasting(innovations: np.ndarray, rho: float) -> np.ndarray:
     """A first-order autoregression (n,) of unit variance from innovations of unit variance."""
     x = innovations.copy()
     for i in range(1, x.size):
@@ -68,9 +68,9 @@ def made(rng: np.random.Generator, world: World) -> Record:
     late = np.maximum(np.arange(n) - world.at, 0) if world.change else np.zeros(n)
     changed = (np.arange(n) >= world.at) & (world.change is not None)
     sales = _sales(rng, world)
-    size = sales[-n:] * _size(rng, world)
-    champion, reference = _errors(rng, world)
-    reference = reference * np.exp(world.wander * lasting(rng, rng.normal(size=n), 0.5 ** (3 / year)))[:, None]
+    size = sales[-n:] * sizes(rng, world)
+    champion, reference = errors(rng, world)
+    reference = reference * np.exp(world.wander * lasting(rng.normal(size=n), 0.5 ** (3 / year)))[:, None]
     factor = np.exp(world.holidays * rng.normal() * _is_holiday(world))
     if world.change in ("loss", "slow loss"):
         reach = np.ones(n) if world.change == "loss" else np.minimum(late / (RAMP * year), 1)
@@ -95,10 +95,10 @@ def _is_holiday(world: World) -> np.ndarray:
     return np.asarray(place >= 0.9)
 
 
-def _size(rng: np.random.Generator, world: World) -> np.ndarray:
+def sizes(rng: np.random.Generator, world: World) -> np.ndarray:
     """How large errors are against the usual, (n,); in a pandemic four times as large for a quarter of a year."""
     n = world.periods
-    size = np.exp(0.25 * lasting(rng, rng.normal(size=n), 0.5 ** (16 / world.year))) * np.where(_is_holiday(world), 2, 1)
+    size = np.exp(0.25 * lasting(rng.normal(size=n), 0.5 ** (16 / world.year))) * np.where(_is_holiday(world), 2, 1)
     if world.pandemic:
         begin = rng.integers(world.year, n - world.year)
         size[begin : begin + world.year // 4] *= 4
@@ -108,13 +108,13 @@ def _size(rng: np.random.Generator, world: World) -> np.ndarray:
 def _width(size: np.ndarray, sales: np.ndarray) -> np.ndarray:
     """Intervals follow the size of recent errors, one period late, (n,)."""
     share = size / sales
-    return np.asarray(np.r_[share[0], share[:-1]])/share
+    return np.asarray(np.r_[share[0], share[:-1]] / share)
 
 
-def _errors(rng: np.random.Generator, world: World) -> tuple[np.ndarray, np.ndarray]:
+def errors(rng: np.random.Generator, world: World) -> tuple[np.ndarray, np.ndarray]:
     """Unit errors of champion and reference, each (n, members); zero where nothing is sold of what sells rarely."""
     n, members = world.periods, world.members
-    common = lasting(rng, heavy(rng, n), 0.5)[:, None]
+    common = lasting(heavy(rng, n), 0.5)[:, None]
     shared = np.sqrt(COMMON) * common + np.sqrt(1 - COMMON) * heavy(rng, n, members)
     both = [ALIKE * shared + np.sqrt(1 - ALIKE**2) * heavy(rng, n, members) for _ in range(2)]
     sold = rng.uniform(size=(n, members)) < (0.3 if world.sells_rarely else 1.0)
@@ -136,7 +136,7 @@ def _sales(rng: np.random.Generator, world: World) -> np.ndarray:
 def _signal(rng: np.random.Generator, world: World, changed: np.ndarray) -> Signal:
     """A signal that wanders about its mean and has a season of its own, whole numbers as a count of searches has."""
     n = world.periods
-    x = 40 + 8 * np.sin(2 * np.pi * np.arange(n) / world.year) + 6 * lasting(rng, heavy(rng, n), 0.8)
+    x = 40 + 8 * np.sin(2 * np.pi * np.arange(n) / world.year) + 6 * lasting(heavy(rng, n), 0.8)
     if world.change == "signal scale":
         x = np.where(changed, x * world.size, x)
     x = np.round(np.maximum(x, 0))

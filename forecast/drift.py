@@ -37,7 +37,7 @@ class Watch:
 def _watch(settle: int, sooner: float) -> Watch:
     """`sooner`: by how much a threshold is lower where a year has fewer periods, and so fewer chances to be wrong."""
     return Watch(
-        loss=Sensitivity(delta=0.13, least=1.0 * sooner, noise=16 * sooner, settle=settle),
+        loss=Sensitivity(delta=0.12, least=0.7 * sooner, noise=22 * sooner, settle=settle),
         coverage=Sensitivity(delta=0.08, least=0.8 * sooner, noise=36 * sooner, settle=settle),
         bias=Sensitivity(delta=0.04, least=0.4 * sooner, noise=72 * sooner, settle=settle),
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from forecast.drift_causes import REGIME, SIGNAL
 from forecast.drift_record import Alarm, Record, Signal
-from forecast.frequency import family, season_lengths
+from forecast.frequency import family, numbered, season_lengths
 from forecast.robust import medians, windows
 from forecast.season import IntArray
 from forecast.transform import FloatArray
@@ -33,6 +33,8 @@ _PATIENCE = {
     "MS": Patience(silent=4, window=6, settle=18),
     "QS": Patience(silent=3, window=4, settle=12),
 }
+_EVERY = {"W": 4, "MS": 1, "QS": 1}  # periods between looks at the season: a year changes little in a week
+_DAYS = {"W": 7, "MS": 1, "QS": 1}
 _REACH = {"W": (2, 8), "MS": (1, 3), "QS": (1, 1)}  # a season moves by so many periods at least, at most
 _TIMES = 3.0  # as large or as small as any step before: another scale
 _EVER = 1.5  # times as far as the steps ever were from their usual size
@@ -116,16 +118,22 @@ def season_moves(record: Record) -> list[Alarm]:
     log = np.log(np.where(record.sales > 0, record.sales, np.nan))
     first = record.sales.size - record.ds.size  # the place in the sales of the first period of the record
     start = max(first, (_YEARS + 1) * year + most)
-    before = {place: _best_lag(log, place, length, lags) for place in range(max(start - year, 0), log.size)}
     alarms: list[Alarm] = []
-    for place in range(start, log.size):
-        lag, earlier = before[place], before.get(place - year, 0)
-        if abs(lag) < least or abs(earlier) >= abs(lag) or place < start:
+    for place in range(first, log.size):
+        if place < start or _number(record, place - first) % _EVERY[family(record.frequency)]:
+            continue
+        lag = _best_lag(log, place, length, lags)
+        if abs(lag) < least or abs(_best_lag(log, place - year, length, lags)) >= abs(lag):
             continue
         since = record.ds[max(place - year + 1 - first, 0)]
         alarms.append(Alarm(MOVED, since, record.ds[place - first], float(lag), None, None, "periods", REGIME))
         start = place + year
     return alarms
+
+
+def _number(record: Record, place: int) -> int:
+    """The number of a period that stays the same in a longer record."""
+    return int(numbered(record.ds[place : place + 1])[0]) // _DAYS[family(record.frequency)]
 
 
 def _best_lag(log: FloatArray, place: int, length: float, lags: IntArray) -> int:
