@@ -32,7 +32,6 @@ from forecast import Configuration, Forecast, ForecastError, Phases, SignalValue
 from forecast.configuration import DEFAULT
 from forecast.engines import Wanted
 
-
 log = logging.getLogger("groundswell")
 
 

@@ -20,9 +20,7 @@ from api.jobs import DELIVERIES, Jobs
 from api.models import Answer, Request
 from api.security import Caller
 
-Event = Literal[
-    "run.completed", "run.failed", "alert.raised", "configuration.promoted", "configuration.rolled_back"
-]
+Event = Literal["run.completed", "run.failed", "alert.raised", "configuration.promoted", "configuration.rolled_back"]
 KIND = "webhook"
 LAST = 100  # deliveries that are kept of one webhook
 
@@ -177,9 +175,7 @@ def announce_of_category(
             _tell(engine, jobs, row, event, subject, data(row["base"]))
 
 
-def _tell(
-    engine: sa.Engine, jobs: Jobs, row: sa.RowMapping, event: str, subject: str, data: dict[str, Any]
-) -> None:
+def _tell(engine: sa.Engine, jobs: Jobs, row: sa.RowMapping, event: str, subject: str, data: dict[str, Any]) -> None:
     number = "msg_" + uuid.uuid5(uuid.NAMESPACE_OID, f"{row['id']}/{event}/{subject}").hex
     body = {"type": event, "timestamp": f"{now().isoformat()}Z", "data": data}
     _note(engine, row["id"], number, event, orjson.dumps(body))

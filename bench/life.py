@@ -110,8 +110,7 @@ def issue(settings: Settings, names: list[str], moment: dt.datetime) -> None:
         body = ForecastRequest(category=name, horizon=HORIZON, as_of=f"{moment.isoformat()}Z")
         try:
             one = forecaster.make(body, receipt=receipt_at(moment, number))
-        except ForecastError as error:
-            print(f"  {name}: {error}")
+        except ForecastError:  # nothing had been published of it, or too little
             continue
         made.append(dataclasses.replace(one, issued=moment))
     Ledger(settings).append(*made)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from api.settings import Settings
 
 SCOPES = (
-    "forecast:read", "forecast:write", "data:read", "data:write", "jobs:read", "jobs:write", "metrics:read", "admin",
+    "forecast:read", "forecast:write", "data:read", "data:write", "jobs:read", "jobs:write", "model:write",
+    "metrics:read", "admin",
 )  # fmt: skip
 USUAL = ("forecast:read", "forecast:write", "data:read", "jobs:read", "jobs:write")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -49,7 +50,7 @@ def keys_command() -> None:
     "scopes",
     type=click.Choice(SCOPES),
     multiple=True,
-    help="What the key may do, once for each.  [default: all but data:write, metrics:read and admin]",
+    help="What the key may do, once for each.  [default: all but data:write, model:write, metrics:read and admin]",
 )
 @click.option(
     "--category", "categories", multiple=True, help="A category that it may see, once for each; default: all."

@@ -1,4 +1,4 @@
-"""The life of models in the job worker's process: a look after each pass of the scores, and at canaries once a minute."""
+"""The life of models in the job worker's process: a look once a minute, which gives way to requests."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from api.life.grid import combined, neighbours
 from api.life.rolled import Past, losses_of, origins_of
 from api.life.scores import Chosen, scores
 from api.life.serving import change, note, place_of
-from api.life.watching import admitted
+from api.life.watching import LEADS, admitted
 from api.service import history_frame
 from api.settings import Settings
 from forecast import Configuration, OptionError
@@ -36,10 +36,8 @@ from signals.store import Snapshot
 ACTOR = "groundswell"  # whatever no person did
 STRIDE = {"D": 7}  # periods between two origins, where not each is one
 SEARCHED = {"D": 20, "W": 20, "MS": 18, "QS": 12}  # origins that candidates are compared on, every second
-GATED = {"D": 39, "W": 39, "MS": 24, "QS": 16}  # later ones, for gate 1
-FEWEST_SEARCHED, FEWEST_GATED = 6, 12
-HORIZONS = {"D": 14, "W": 8, "MS": 6, "QS": 4}  # of a category that was never forecast
-LONGEST = 13  # periods ahead; a longer horizon is judged by its first ones
+GATED = {"D": 52, "W": 39, "MS": 24, "QS": 16}  # later ones, for gate 1
+FEWEST_GATED = 12
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def plan_of(settings: Settings, snapshot: Snapshot, category: str, why: str, mom
         vetoed = frozenset(connection.scalars(sa.select(veto.c.configuration).where(veto.c.category == category)))
     champion = configuration_of(settings, place.champion)
     scored = scores(settings, Chosen((category,), known_by=moment))
-    horizon = min(int(scored["lead"].max()) if len(scored) else HORIZONS[freq.family(record.frequency)], LONGEST)
+    horizon = LEADS[freq.family(record.frequency)]
     past = Past(snapshot, category, snapshot.data_version, moment, horizon)
     search, later = split(origins_of(past), record.frequency, horizon)
     known = history_frame(snapshot, category, as_of=moment)
@@ -110,14 +108,14 @@ def split(
     """
     kind = freq.family(frequency)
     stride = STRIDE.get(kind, 1)
+    between = -(-horizon // stride)
     usable = list(origins[-2::-stride][::-1])  # of the last one nothing is known yet
-    gated = min(GATED[kind], len(usable) // 2)
-    earlier = usable[: len(usable) - gated - -(-horizon // stride)]
-    search = earlier[-2 * SEARCHED[kind] :][::-2][::-1]
-    if len(search) < FEWEST_SEARCHED or gated < FEWEST_GATED:
-        needed = 2 * FEWEST_SEARCHED + FEWEST_GATED + -(-horizon // stride) + 1
-        raise OptionError("history", f"{len(origins)} past origins", f"about {needed} or more for a search")
-    return search, usable[len(usable) - gated :]
+    later = min(GATED[kind], (len(usable) - between) // 2)
+    fewest = max(FEWEST_GATED, 2 * horizon)
+    if later < fewest:
+        raise OptionError("history", f"{len(usable)} past origins", f"{between + 2 * fewest} or more for a search")
+    earlier = usable[: len(usable) - later - between]
+    return earlier[-2 * SEARCHED[kind] :][::-2][::-1], usable[len(usable) - later :]
 
 
 def past_of(snapshot: Snapshot, plan: Plan) -> Past:
