@@ -17,6 +17,7 @@ from api.likeness import NOTHING_SAID, Said, has_kin, kin_of, phases_of
 from api.moments import CLOCKS_DIFFER, parse
 from forecast import (
     Backtest,
+    Configuration,
     Event,
     Forecast,
     ForecastError,
@@ -70,7 +71,7 @@ def forecast_category(
     *,
     as_of: AsOf = None,
     data_version: int | None = None,
-    engine: str = "fast",
+    engine: str | Configuration = "fast",
     deadline_ms: float | None = None,
     levels: Sequence[int] = (80, 95),
     from_origin: bool = False,
@@ -113,7 +114,7 @@ def backtest_category(
     origins: int | None = None,
     as_of: AsOf = None,
     data_version: int | None = None,
-    engine: str = "fast",
+    engine: str | Configuration = "fast",
     levels: Sequence[int] = (80, 95),
 ) -> Backtest:
     """Backtest one category of the store over rolling origins, each from what was known there.

@@ -12,7 +12,10 @@ import click
 from api.commands import common
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from api.reports.report import ReportItem
+    from forecast import Configuration
     from signals.store import Snapshot
 
 LEVELS = click.option(
@@ -38,7 +41,7 @@ PHASE_OUT = click.option("--phase-out", help="When sales end, written in the sam
 @click.command("forecast")
 @click.argument("category")
 @common.horizon
-@common.engine
+@common.serving_engine
 @common.budget
 @LIKE
 @PHASE_IN
@@ -53,7 +56,7 @@ def forecast_command(
     ctx: click.Context,
     category: str,
     horizon: int,
-    engine: str,
+    engine: str | None,
     budget: int | None,
     like: tuple[str, ...],
     phase_in: str | None,
@@ -81,7 +84,7 @@ def forecast_command(
         category,
         horizon,
         as_of=as_of,
-        engine=engine,
+        engine=common.serving(ctx, category, engine),
         deadline_ms=budget,
         levels=levels,
         events=not without_events,
@@ -159,7 +162,7 @@ def quality_sentence(quality: dict[str, Any]) -> str:
 @click.option(
     "--origins", type=click.IntRange(1, 500), help="Past moments to forecast from.  [default: as the engine can]"
 )
-@common.engine
+@common.serving_engine
 @common.as_of
 @LEVELS
 @common.as_json
@@ -170,7 +173,7 @@ def backtest_command(
     category: str,
     horizon: int,
     origins: int | None,
-    engine: str,
+    engine: str | None,
     as_of: dt.datetime | None,
     levels: tuple[int, ...],
     as_json: bool,
@@ -183,7 +186,8 @@ def backtest_command(
 
     common.one_format(as_json=as_json, as_csv=as_csv)
     snapshot = common.open_newest(ctx)
-    result = backtest_category(snapshot, category, horizon, origins=origins, as_of=as_of, engine=engine, levels=levels)
+    chosen = common.serving(ctx, category, engine)
+    result = backtest_category(snapshot, category, horizon, origins=origins, as_of=as_of, engine=chosen, levels=levels)
     if as_csv:
         click.echo(result.to_frame().to_csv(index=False, date_format="%Y-%m-%d"), nl=False)
         return
@@ -217,7 +221,7 @@ def _change(value: float | None) -> str:
     "--category", "categories", multiple=True, help="Only this category; repeat it for several.  [default: all]"
 )
 @common.horizon
-@common.engine
+@common.serving_engine
 @common.budget
 @common.as_of
 @click.option("--title", default="Sales forecast", show_default=True, help="Heading of the report.")
@@ -227,7 +231,7 @@ def report_command(
     out: Path,
     categories: tuple[str, ...],
     horizon: int,
-    engine: str,
+    engine: str | None,
     budget: int | None,
     as_of: dt.datetime | None,
     title: str,
@@ -239,7 +243,8 @@ def report_command(
     common.check_budget(engine, budget)
     snapshot = common.open_newest(ctx)
     names = list(categories) or snapshot.names()
-    items = report_items(snapshot, names, horizon, engine=engine, budget=budget, as_of=as_of)
+    engines = {name: common.serving(ctx, name, engine) for name in names}
+    items = report_items(snapshot, names, horizon, engines=engines, budget=budget, as_of=as_of)
     write_report(out, items, title=title, source_note="", data_version=snapshot.data_version)
     for sentence in three_sentences(items):
         click.echo(sentence)
@@ -253,17 +258,19 @@ def report_items(
     names: list[str],
     horizon: int,
     *,
-    engine: str = "fast",
+    engines: Mapping[str, Configuration] | None = None,
     budget: int | None = None,
     as_of: dt.datetime | None = None,
 ) -> list[ReportItem]:
-    """Forecast each category, with a progress bar where a person watches."""
+    """Forecast each category, as `engines` says, with a progress bar where a person watches."""
     from api.reports.report import ReportItem
     from api.service import forecast_category
+    from forecast.configuration import DEFAULT
 
     items = []
     with click.progressbar(names, label="Forecasting", file=sys.stderr, hidden=not common.watched()) as bar:
         for name in bar:
+            engine = (engines or {}).get(name, DEFAULT)
             result = forecast_category(snapshot, name, horizon, as_of=as_of, engine=engine, deadline_ms=budget)
             items.append(ReportItem(snapshot.category(name), result, result.history, moment=as_of))
     return items
