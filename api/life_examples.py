@@ -27,9 +27,10 @@ _WHOLE = _SERVING | {
 }  # fmt: skip
 _ALERT = {
     "id": "al_17", "category": "Boots", "kind": "loss", "signal": None, "since": "2026-09-06", "found": "2026-10-25",
-    "raised": "2026-10-26T06:01:12Z", "change": 34.0, "low": 12.0, "high": 60.0, "unit": "%", "cause": "configuration",
-    "sentence": "Since the week to 6 Sep 2026 the loss has been 34 % higher against the reference (95 % interval +12 to "
-    "+60); the reference did not do worse: the configuration no longer suits.",
+    "raised": "2026-10-26T06:01:12Z", "change": 34.0, "low": 12.0, "high": 60.0, "unit": "%",
+    "cause": "configuration",
+    "sentence": "Since the week to 6 Sep 2026 the loss has been 34 % higher against the reference (95 % interval +12 "
+    "to +60); the reference did not do worse: the configuration no longer suits.",
     "done": "a search for a better configuration was begun", "state": "open", "changed": None, "actor": None,
     "reason": None,
 }  # fmt: skip

@@ -23,7 +23,8 @@ class RunRequest(Request):
     )
     horizon: Count = Field(ge=1, description="periods to forecast, counted from the moment the run was accepted")
     engine: EngineName | None = Field(
-        None, description="the engine, as for one forecast; default: as the configuration that serves each category says"
+        None,
+        description="the engine, as for one forecast; default: as the configuration that serves each category says",
     )
     deadline_ms: Deadline | None = Field(None, description="milliseconds that `auto` and `detailed` may take for each")
     levels: list[Annotated[int, Strict(), Field(ge=1, le=99)]] = Field(

@@ -109,8 +109,9 @@ engine = click.option(
 )
 serving_engine = click.option(
     "--engine",
-    help="The engine that forecasts, as `--engine` of reconcile names them.  [default: as the configuration that serves "
-    "the category says, fast where none was chosen]",
+    help="The engine that forecasts: additive, auto, boosting, croston, detailed, direct, direct_additive, ets, fast, "
+    "prophet, reduction, sarimax, sba, seasonal_naive, theta, tsb, unobserved_components or a plug-in's.  [default: as "
+    "the configuration that serves the category says]",
 )
 budget = click.option(
     "--budget",
@@ -126,7 +127,8 @@ horizon = click.option(
 def check_budget(engine: str | None, budget: int | None) -> None:
     """Refuse a budget that the engine would not heed."""
     if budget is not None and engine not in ("auto", "detailed"):
-        raise Misused(f"--budget: the engine {engine or 'that serves'} takes the time that it takes; use --engine auto or detailed")
+        named = engine or "that serves"
+        raise Misused(f"--budget: the engine {named} takes the time that it takes; use --engine auto or detailed")
 
 
 def model(kind: type[Body], given: dict[str, Any]) -> Body:

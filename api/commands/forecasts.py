@@ -12,7 +12,7 @@ import click
 from api.commands import common
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from api.reports.report import ReportItem
     from forecast import Configuration
@@ -245,7 +245,8 @@ def report_command(
     names = list(categories) or snapshot.names()
     engines = {name: common.serving(ctx, name, engine) for name in names}
     items = report_items(snapshot, names, horizon, engines=engines, budget=budget, as_of=as_of)
-    write_report(out, items, title=title, source_note="", data_version=snapshot.data_version)
+    wrong = [] if as_of else _wrong(ctx, names)
+    write_report(out, items, title=title, source_note="", data_version=snapshot.data_version, alerts=wrong)
     for sentence in three_sentences(items):
         click.echo(sentence)
     if old := freshness(items, dt.datetime.now(dt.UTC)):
@@ -276,12 +277,34 @@ def report_items(
     return items
 
 
-def write_report(out: Path, items: list[ReportItem], *, title: str, source_note: str, data_version: int) -> None:
+def _wrong(ctx: click.Context, names: list[str]) -> list[str]:
+    """A sentence on each alert of these categories that is not closed."""
+    from api.database import FILE
+    from api.life.alerts import UNDER_WAY, alerts
+
+    settings = common.settings_of(ctx)
+    if not settings.database_url and not (settings.home / FILE).exists():  # who only reads makes none
+        return []
+    found = [one for state in UNDER_WAY for one in alerts(settings, categories=names, state=state)[0]]
+    return [f"{one.category}: {one.sentence}" for one in found]
+
+
+def write_report(
+    out: Path,
+    items: list[ReportItem],
+    *,
+    title: str,
+    source_note: str,
+    data_version: int,
+    alerts: Sequence[str] = (),
+) -> None:
     """Write the report whole or not at all."""
     from api.reports.report import build_report
 
     now = dt.datetime.now(dt.UTC)
-    text = build_report(items, title=title, generated_at=now, source_note=source_note, data_version=data_version)
+    text = build_report(
+        items, title=title, generated_at=now, source_note=source_note, data_version=data_version, alerts=alerts
+    )
     part = out.with_name(f".{out.name}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(out)

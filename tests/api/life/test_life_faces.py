@@ -1,4 +1,4 @@
-"""Configurations and alerts over REST, on the command line and by the client; nobody sees or decides what is not theirs."""
+"""Configurations and alerts over REST, on the command line and by the client; nobody decides what is not theirs."""
 
 from __future__ import annotations
 
@@ -30,9 +30,12 @@ OF = "/v1/categories/Boots/configurations"
 def settings(poor: Path) -> Settings:
     made = Settings(home=poor)
     put(made, now(), challenger=GOOD.name, share=5)
-    row = {"category": "Boots", "kind": "loss", "signal": "", "since": now().date(), "found": now().date(),
-           "raised": now(), "size": 41.0, "cause": "configuration", "sentence": "It is worse.", "done": "",
-           "evidence": json.dumps({"change": 41.0, "low": 20.0, "high": 60.0, "unit": "%"}), "state": "open"}  # fmt: skip
+    found = {"change": 41.0, "low": 20.0, "high": 60.0, "unit": "%"}
+    row = {
+        "category": "Boots", "kind": "loss", "signal": "", "since": now().date(), "found": now().date(),
+        "raised": now(), "size": 41.0, "cause": "configuration", "sentence": "It is worse.", "done": "",
+        "evidence": json.dumps(found), "state": "open",
+    }  # fmt: skip
     with writing(engine_of(made)) as connection:
         connection.execute(alert.insert().values(**row))
     return made
@@ -84,7 +87,7 @@ def test_a_person_decides_and_it_is_kept_with_the_reason(client: TestClient) -> 
     [
         ("promote", {"configuration": POOR.name}, "configuration"),
         ("promote", {"configuration": "cfg_0000000000000000"}, "configuration"),
-        ("promote", {"configuration": GOOD.name, "settings": {}}, ""),
+        ("promote", {"configuration": GOOD.name, "settings": {}}, "body"),
         ("promote", {"settings": {"engine": "magic"}}, "engine"),
         ("promote", {"settings": {"history": 2}}, "configuration.history"),
         ("veto", {"configuration": POOR.name}, "configuration"),
