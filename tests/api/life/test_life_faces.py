@@ -151,11 +151,11 @@ def test_the_client_asks_and_decides(settings: Settings, tmp_path: Path) -> None
         with Client("http://localhost", cache=tmp_path, transport=httpx.MockTransport(pass_on)) as client:
             assert client.configurations("Boots").share_pct == 5
             assert [one.category for one in client.all_configurations()] == ["Boots"]
+            (one,) = client.alerts(state="open")
+            assert client.settle(one.id, "closed").state == "closed"
             assert client.decide("Boots", "promote", reason="agreed").champion.configuration == GOOD.name
             with pytest.raises(Refused, match="another than the champion"):
                 client.decide("Boots", "promote", configuration=GOOD.name)
-            (one,) = client.alerts(state="open")
-            assert client.settle(one.id, "closed").state == "closed"
             assert client.retune("Boots").kind == "retune"
 
 
@@ -178,7 +178,7 @@ def test_the_command_line_does_the_same(settings: Settings) -> None:
     assert "(pinned)" in call(settings, "model", "pin", "Boots")
     assert "(pinned)" not in call(settings, "model", "pin", "Boots", "--off")
     assert f"vetoed     {DEFAULT.name}" in call(settings, "model", "veto", "Boots", DEFAULT.name)
-    assert "allowed" in call(settings, "model", "veto", "Boots", POOR.name, fails=2)
+    assert "not the champion" in call(settings, "model", "veto", "Boots", POOR.name, fails=2)
     assert "al_1" in call(settings, "alerts", "list", "--state", "open")
     assert "acknowledged by Ann: known" in call(
         settings, "alerts", "acknowledge", "al_1", "--author", "Ann", "--reason", "known"
