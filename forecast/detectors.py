@@ -54,8 +54,9 @@ def rises(x: FloatArray, sensitivity: Sensitivity) -> list[Jump]:
     places = np.flatnonzero(np.isfinite(x))
     found: list[Jump] = []
     start = 0
-    for stop, run in _alarms(x[places], sensitivity):
-        found.append(_jump(run, places[start : stop + 1]))
+    for stop, tamed in _alarms(x[places], sensitivity):
+        at = places[start : stop + 1]
+        found.append(_jump(tamed, x[at], at))
         start = stop + 1
     return found
 
@@ -117,15 +118,19 @@ def persistence(products: float, squares: float) -> float:
     return (1 + rho) / (1 - rho)
 
 
-def _jump(run: FloatArray, places: np.ndarray) -> Jump:
-    """The most likely single change of the mean within a run that ends with an alarm (least squares)."""
+def _jump(tamed: FloatArray, run: FloatArray, places: np.ndarray) -> Jump:
+    """The most likely single change of the mean within a run that ends with an alarm (least squares).
+
+    Where it was, the tamed values say; how large it is, the values themselves: after a large change all look wild.
+    """
     n = run.size
     splits = np.arange(_FEWEST, n - _FEWEST + 1)
-    sums = np.cumsum(run)[splits - 1]
-    difference = (run.sum() - sums) / (n - splits) - sums / splits
+    sums = np.cumsum(tamed)[splits - 1]
+    difference = (tamed.sum() - sums) / (n - splits) - sums / splits
     gain = np.where(difference > 0, difference**2 * splits * (n - splits), -1.0)
     best = int(np.argmax(gain))
-    split, size = int(splits[best]), float(difference[best])
+    split = int(splits[best])
+    size = float(run[split:].mean() - run[:split].mean())
     half = NORMAL_95 * deviation_of_difference(run[:split], run[split:])
     return Jump(int(places[split]), int(places[-1]), size, size - half, size + half)
 

@@ -38,12 +38,12 @@ def _watch(settle: int, sooner: float) -> Watch:
     """`sooner`: by how much a threshold is lower where a year has fewer periods, and so fewer chances to be wrong."""
     return Watch(
         loss=Sensitivity(delta=0.12, least=0.7 * sooner, noise=22 * sooner, settle=settle),
-        coverage=Sensitivity(delta=0.08, least=0.8 * sooner, noise=36 * sooner, settle=settle),
-        bias=Sensitivity(delta=0.04, least=0.4 * sooner, noise=72 * sooner, settle=settle),
+        coverage=Sensitivity(delta=0.08, least=0.8 * sooner, noise=48 * sooner, settle=settle),
+        bias=Sensitivity(delta=0.04, least=0.4 * sooner, noise=100 * sooner, settle=settle),
     )
 
 
-WATCHES = {"W": _watch(26, 1.0), "MS": _watch(12, 0.75), "QS": _watch(8, 0.6)}
+WATCHES = {"W": _watch(26, 1.0), "MS": _watch(12, 0.55), "QS": _watch(8, 0.5)}
 
 
 def watch(record: Record, sensitivity: Watch | None = None) -> list[Alarm]:

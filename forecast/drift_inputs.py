@@ -10,7 +10,7 @@ import numpy as np
 from forecast.drift_causes import REGIME, SIGNAL
 from forecast.drift_record import Alarm, Record, Signal
 from forecast.frequency import family, numbered, season_lengths
-from forecast.robust import medians, windows
+from forecast.robust import windows
 from forecast.season import IntArray
 from forecast.transform import FloatArray
 
@@ -35,12 +35,12 @@ _PATIENCE = {
 }
 _EVERY = {"W": 4, "MS": 1, "QS": 1}  # periods between looks at the season: a year changes little in a week
 _DAYS = {"W": 7, "MS": 1, "QS": 1}
-_REACH = {"W": (2, 8), "MS": (1, 3), "QS": (1, 1)}  # a season moves by so many periods at least, at most
+_REACH = {"W": (3, 8), "MS": (1, 3), "QS": (1, 1)}  # a season moves by so many periods at least, at most
 _TIMES = 3.0  # as large or as small as any step before: another scale
 _EVER = 1.5  # times as far as the steps ever were from their usual size
 _STILL = 2  # times as long as it ever was
-_ALIKE = 0.8  # correlation with the past season once it is moved
-_NEARER = 0.5  # what may remain of the squared distance once it is moved
+_ALIKE = 0.85  # correlation with the past season once it is moved
+_NEARER = 0.35  # what may remain of the squared distance once it is moved
 _YEARS = 2  # that are the past season
 Found = tuple[int, int, float]  # since, found, change
 
@@ -79,29 +79,38 @@ def _deaths(x: FloatArray, patience: Patience) -> Iterator[Found]:
 def _rescaled(x: FloatArray, patience: Patience) -> Iterator[Found]:
     """Each time that the usual step of the signal becomes many times as large or as small as before, and stays so."""
     steps = np.abs(np.diff(x, prepend=np.nan))
-    usual = medians(windows(np.where(steps > 0, steps, np.nan), patience.window - 1, 0))
+    usual = _usual(windows(steps, patience.window - 1, 0))
     start = 0
     for place in range(x.size):
-        if place - start < patience.settle or not np.isfinite(usual[place]):
+        if place - start < patience.settle or not usual[place] > 0:
             continue
-        before = np.log(usual[start + patience.window : place - patience.window + 1])
-        before = before[np.isfinite(before)]
+        before = usual[start + patience.window : place - patience.window + 1]
+        before = np.log(before[before > 0])
         if not before.size or not steps[place - patience.silent + 1 : place + 1].any():
             continue  # of a dead signal there is more to say than its scale
         typical = float(np.median(before))
         change = float(np.log(usual[place])) - typical
         if abs(change) > max(np.log(_TIMES), _EVER * float(np.abs(before - typical).max())):
             since = place - patience.window + 1 + _first_new(steps, place, patience, typical, change)
-            new = steps[since : place + 1]
-            yield since, place, 100 * (float(np.median(new[new > 0])) / float(np.exp(typical)) - 1)
+            size = float(np.median(steps[since : place + 1])) or float(usual[place])
+            yield since, place, 100 * (size / float(np.exp(typical)) - 1)
             start = place
+
+
+def _usual(steps: FloatArray) -> FloatArray:
+    """The mean step over the last axis without the largest eighth, so that a single leap is no new scale; NaN where a
+    step is not known."""
+    ranked = np.sort(steps, axis=-1)
+    kept = np.asarray(ranked[..., : steps.shape[-1] - steps.shape[-1] // 8].mean(axis=-1))
+    return np.where(np.isfinite(ranked[..., -1]), kept, np.nan)
 
 
 def _first_new(steps: FloatArray, place: int, patience: Patience, typical: float, change: float) -> int:
     """Which step of the window is the first that looks like the new scale rather than the old."""
     window = steps[place - patience.window + 1 : place + 1]
-    size = np.log(np.where(window > 0, window, np.nan)) - typical
-    new = np.where(np.isfinite(size), np.sign(change) * (size - change / 2), 0.0)
+    with np.errstate(divide="ignore"):
+        size = np.clip(np.log(window) - typical, -abs(change), abs(change))  # a step of zero is as small as can be
+    new = np.sign(change) * (size - change / 2)
     gain = np.cumsum(new[::-1])[::-1]
     return int(np.argmax(gain))
 

@@ -19,7 +19,7 @@ from forecast.errors import OptionError
 from forecast.transform import FloatArray
 
 CLIP = 0.2  # of |champion - challenger| / (champion + challenger): losses of a period that differ by half count as that
-BETS = (0.05, 0.1, 0.2, 0.4, 0.8)  # shares of the stake; their mean is a bet on a gain of unknown size
+BETS = (0.05, 0.1, 0.2, 0.4, 0.6)  # shares of the stake; their mean is a bet on a gain of unknown size
 ENOUGH = 20.0  # evidence: under the null it is ever reached with probability 1/20 at most (Ville)
 MARGIN_PCT, WORST_PCT, SIGNIFICANT = 2.0, 10.0, 0.05
 FEWEST = 8  # scores of a part before it can be said to be worse
