@@ -22,7 +22,6 @@ from api.life.score_tables import actual, edition, remade, score
 from api.life.scores import STEPS, Chosen, known_scores, points
 from api.settings import Settings
 from forecast.transform import FloatArray
-from forecast.words import period_noun
 
 # Origins before a step speaks: below, the interval of a gain rests on so few that it is mostly wider than any gain.
 ENOUGH = 8
@@ -154,18 +153,17 @@ def _ratio(part: float, whole: float) -> float | None:
     return float(part / whole) if whole > 0 and math.isfinite(part) else None
 
 
-def sentence(steps: Sequence[Step], periods: int, frequency: str | None) -> str:
-    """What the ladder says, in one sentence; `frequency` None: of categories that differ in it."""
+def sentence(steps: Sequence[Step], over: str) -> str:
+    """What the ladder says, in one sentence; `over`: what was scored, such as "26 weeks"."""
     by_name = {one.step: one for one in steps}
     system = by_name.get("system")
     if system is None or not system.forecasts:
         return "No forecast was scored yet."
     if system.note:
         return f"Nothing can be said yet: {system.origins} of {ENOUGH} origins are scored."
-    noun = "periods" if frequency is None else period_noun(frequency, periods)
     parts = [_part(one, _PARTS[one.step]) for one in steps if one.step in _PARTS]
     told = "; ".join(part for part in parts if part)
-    return f"Over {periods} {noun} {told}{_against(by_name)}."
+    return f"Over {over} {told}{_against(by_name)}."
 
 
 def _part(one: Step, what: str) -> str:

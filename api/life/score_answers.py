@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import pandas as pd
 import sqlalchemy as sa
@@ -15,7 +16,9 @@ from api.life.ladder import sentence, steps_of, sums
 from api.life.score_models import CategoryScores, CategorySummary, Ladder, Portfolio
 from api.life.score_tables import edition, score
 from api.life.scores import Chosen, known_scores
+from api.life.scoring import passes
 from api.settings import Settings
+from forecast.words import period_noun
 from signals.store import Snapshot
 
 
@@ -44,7 +47,7 @@ def category_scores(settings: Settings, snapshot: Snapshot, category: str, wante
     return CategoryScores(
         category=category, unit=record.unit, frequency=record.frequency, basis=wanted.basis,
         data_version=newest_version(settings), periods=extent.periods, since=extent.first, until=extent.last,
-        sentence=sentence(steps, extent.periods, record.frequency), ladder=ladders,
+        sentence=sentence(steps, _told(extent, record.frequency)), ladder=ladders,
     )  # fmt: skip
 
 
@@ -61,24 +64,34 @@ def portfolio(
     meta = snapshot.categories().set_index("category")
     names = [name for name in _forecast(settings) if name in meta.index and (visible is None or name in visible)]
     known = meta.loc[names]
-    wanted = replace(wanted, categories=names if visible is not None or len(names) < len(_forecast(settings)) else None)
-    steps = steps_of(sums(settings, wanted), one_unit=known["unit"].nunique(dropna=False) <= 1)
-    frequencies = known["frequency"].unique()
-    extents = _extents(settings, wanted)
-    periods = max((extent.periods for extent in extents.values()), default=0)
+    wanted = replace(
+        wanted, categories=tuple(names) if visible is not None or len(names) < len(_forecast(settings)) else None
+    )
+    steps = steps_of(_all_sums(settings, wanted), one_unit=known["unit"].nunique(dropna=False) <= 1)
+    origins = max((step.origins for step in steps), default=0)
     return Portfolio(
         basis=wanted.basis, data_version=newest_version(settings),
-        sentence=sentence(steps, periods, str(frequencies[0]) if len(frequencies) == 1 else None),
+        sentence=sentence(steps, f"{origins:,} {'origin' if origins == 1 else 'origins'}"),
         ladder=Ladder(lead=wanted.lead, steps=steps),
-        items=_summaries(settings, known.iloc[offset : offset + limit], wanted, extents),
+        items=_summaries(settings, known.iloc[offset : offset + limit], wanted),
         total=len(names), limit=limit, offset=offset, next=None,
     )  # fmt: skip
 
 
-def _summaries(
-    settings: Settings, known: pd.DataFrame, wanted: Chosen, extents: dict[str, _Extent]
-) -> list[CategorySummary]:
-    found = dict(list(sums(settings, replace(wanted, categories=list(known.index)), "category").groupby("category")))
+def _all_sums(settings: Settings, wanted: Chosen) -> pd.DataFrame:
+    """Over all categories; kept until the next pass, for it takes seconds where there are a million scores."""
+    with reading(scores_engine_of(settings)) as connection:
+        return _kept_sums(settings, wanted, passes(connection))
+
+
+@lru_cache(maxsize=16)
+def _kept_sums(settings: Settings, wanted: Chosen, passed: int) -> pd.DataFrame:  # noqa: ARG001 - a key of the cache
+    return sums(settings, wanted)
+
+
+def _summaries(settings: Settings, known: pd.DataFrame, wanted: Chosen) -> list[CategorySummary]:
+    wanted = replace(wanted, categories=tuple(known.index))
+    found, extents = dict(list(sums(settings, wanted, "category").groupby("category"))), _extents(settings, wanted)
     items = []
     for name, row in known.iterrows():
         extent, category = extents.get(str(name), _NOTHING), str(name)
@@ -90,11 +103,15 @@ def _summaries(
                 frequency=row["frequency"],
                 periods=extent.periods,
                 until=extent.last,
-                sentence=sentence(steps, extent.periods, row["frequency"]),
+                sentence=sentence(steps, _told(extent, row["frequency"])),
                 steps=steps,
             )
         )
     return items
+
+
+def _told(extent: _Extent, frequency: str) -> str:
+    return f"{extent.periods:,} {period_noun(frequency, extent.periods)}"
 
 
 def _forecast(settings: Settings) -> Sequence[str]:

@@ -5,11 +5,16 @@ Forecasts that say the same of the same origin are one *edition*, which is score
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from api.database import scores_metadata
 
 _NUMBER = sa.BigInteger  # an edition: 63 bits of a digest of what it says
+_CLUSTERED: dict[str, Any] = {
+    "sqlite_with_rowid": False
+}  # rows lie in the order of their key: half the pages, half the time
 BOUNDS = ("lower80", "upper80", "lower95", "upper95")
 
 scored_receipt = sa.Table(  # of the ledger's forecasts those that were looked at
@@ -18,6 +23,7 @@ scored_receipt = sa.Table(  # of the ledger's forecasts those that were looked a
     sa.Column("receipt", sa.String(40), primary_key=True),
     sa.Column("edition", _NUMBER),  # none where it does not speak for the store
     sa.Index("scored_receipt_of_edition", "edition"),
+    **_CLUSTERED,
 )
 
 edition = sa.Table(
@@ -40,6 +46,7 @@ edition = sa.Table(
     sa.Column("without", sa.String(20)),  # of the model without signals: made, same, failed; none: not tried
     sa.Index("edition_of_origin", "category", "origin", "rank", "receipt"),
     sa.Index("edition_to_open", "opened", "category", "first"),
+    **_CLUSTERED,
 )
 
 score = sa.Table(  # what an edition says of a period; with the actual of the period it is a score
@@ -55,6 +62,7 @@ score = sa.Table(  # what an edition says of a period; with the actual of the pe
     sa.Column("naive", sa.Double),
     sa.Column("seasonal_naive", sa.Double),
     sa.Column("published", sa.Double),  # what people had made of it; none: nothing
+    **_CLUSTERED,
 )
 
 remade = sa.Table(  # the same forecasts by another configuration: without signals, or a challenger's
@@ -66,6 +74,7 @@ remade = sa.Table(  # the same forecasts by another configuration: without signa
     sa.Column("value", sa.Double, nullable=False),
     sa.Column("median", sa.Double, nullable=False),
     *(sa.Column(name, sa.Double) for name in BOUNDS),
+    **_CLUSTERED,
 )
 
 actual = sa.Table(
@@ -77,6 +86,7 @@ actual = sa.Table(
     sa.Column("first_known", sa.DateTime),
     sa.Column("latest", sa.Double),  # none: it was withdrawn
     sa.Column("latest_known", sa.DateTime, nullable=False),
+    **_CLUSTERED,
 )
 
 followed = sa.Table(  # from which period on the actuals of a category are here

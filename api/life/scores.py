@@ -100,10 +100,13 @@ def known_scores(wanted: Chosen, columns: Sequence[sa.ColumnElement[Any]]) -> sa
         remade.c.period == score.c.period,
         remade.c.configuration == WITHOUT_SIGNALS,
     )
+    # That says nothing new, but keeps SQLite from going through all actuals of a category for each forecast.
+    within = actual.c.period.between(edition.c.first, edition.c.last)
+    came = sa.and_(actual.c.category == edition.c.category, actual.c.period == score.c.period, within)
     return (
         sa.select(*columns)
         .join_from(edition, score, score.c.edition == edition.c.edition)
-        .join(actual, sa.and_(actual.c.category == edition.c.category, actual.c.period == score.c.period))
+        .join(actual, came)
         .outerjoin(remade, again)
         .where(actual.c[wanted.basis].is_not(None), *wanted.where())
     )

@@ -29,7 +29,7 @@ from api.life.actuals import follow, newest_version
 from api.life.editions import Pause, take_in
 from api.life.references import References, references
 from api.life.remade import WITHOUT_SIGNALS, keep, row_of, without_signals
-from api.life.score_tables import actual, edition, score
+from api.life.score_tables import actual, edition, score, score_state
 from api.service import history_frame
 from api.settings import Settings
 from api.snapshots import Snapshots
@@ -41,6 +41,7 @@ TOGETHER = 16  # forecasts that are opened or made again between two looks at wh
 LOOK_SECONDS = 5.0
 EVERY_SECONDS = 3600.0  # also where the store has not moved on: a job may have come late, or a period be over
 MADE, FAILED = "made", "failed"
+_PASSES = "passes"  # in score_state
 Rows = list[dict[str, Any]]
 History = Callable[[str, int], pd.DataFrame]
 
@@ -109,7 +110,21 @@ def score_issued(
     changed = follow(settings, snapshot, snapshot.data_version, moment, pause)
     work = _Pass(settings, snapshot, Ledger(settings), _history_of(snapshot))
     opened = _each(settings, _to_open(), work.open, pause)
-    return Scored(looked, changed, opened, _each(settings, _to_remake(), work.remake, pause))
+    done = Scored(looked, changed, opened, _each(settings, _to_remake(), work.remake, pause))
+    _count_pass(settings)
+    return done
+
+
+def _count_pass(settings: Settings) -> None:
+    with writing(scores_engine_of(settings)) as connection:
+        passed = passes(connection)
+        connection.execute(score_state.delete().where(score_state.c.name == _PASSES))
+        connection.execute(score_state.insert().values(name=_PASSES, value=str(passed + 1)))
+
+
+def passes(connection: sa.Connection) -> int:
+    """How many passes were made: what is told of many scores stays the same as long as this does."""
+    return int(connection.execute(sa.select(score_state.c.value).where(score_state.c.name == _PASSES)).scalar() or 0)
 
 
 def _each(settings: Settings, query: sa.Select[Any], do: Callable[[sa.RowMapping], None], pause: Pause) -> int:

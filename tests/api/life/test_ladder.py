@@ -216,17 +216,17 @@ def test_the_sentence_says_it_plainly() -> None:
     first = [step("naive", None, None), step("seasonal_naive", 3.0, (-1, 7)).model_copy(update={"mase": 1.0})]
     first.append(step("without_signals", 20.0, (10, 30)))
     clear = [*first, step("system", 4.2, (1.0, 7.0)), step("published", -3.1, (-5.0, -1.0))]
-    assert sentence(clear, 26, "W-SUN") == (
+    assert sentence(clear, "26 weeks") == (
         "Over 26 weeks signals made the error 4 % smaller; overrides made the error 3 % larger; the forecast's error "
         "was 20 % smaller than seasonal naive's."
     )
     unclear = [*first, step("system", 1.2, (-1.0, 3.0))]
-    assert "Over 1 month signals made no clear difference (error 1.2 % smaller); the" in sentence(unclear, 1, "MS")
+    assert "Over 1 month signals made no clear difference (error 1.2 % smaller); the" in sentence(unclear, "1 month")
     nothing = [*first, step("system", 0.0, (0.0, 0.0))]
-    assert "Over 9 periods signals changed nothing; the" in sentence(nothing, 9, None)
+    assert "Over 9 origins signals changed nothing; the" in sentence(nothing, "9 origins")
     unknown = [*first, step("system", None, None)]
-    assert "signals could not be judged" in sentence(unknown, 9, "D")
-    assert sentence([], 0, "D") == "No forecast was scored yet."
+    assert "signals could not be judged" in sentence(unknown, "9 days")
+    assert sentence([], "0 days") == "No forecast was scored yet."
 
 
 def test_days_are_those_of_the_periods(lived: Settings) -> None:
@@ -234,3 +234,14 @@ def test_days_are_those_of_the_periods(lived: Settings) -> None:
     assert (frame["period"].dt.dayofweek == 6).all()
     assert frame["origin"].lt(frame["period"]).all()
     assert isinstance(frame["period"].dtype, type(pd.Series(dtype="datetime64[us]").dtype))
+
+
+def test_the_portfolio_is_added_up_once_a_pass(scored: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot, before = open_snapshot(scored.home), portfolio(scored, open_snapshot(scored.home), Chosen()).ladder
+    with monkeypatch.context() as patch:
+        patch.setattr("api.life.score_answers._summaries", lambda *_: [])
+        patch.setattr("api.life.score_answers.sums", None)
+        assert portfolio(scored, snapshot, Chosen()).ladder == before
+    publish(scored, 9, better=True)
+    after = portfolio(scored, snapshot, Chosen()).ladder
+    assert [one.step for one in after.steps] == [*(one.step for one in before.steps), "published"]
