@@ -15,6 +15,7 @@ from api.commands import (
     imports,
     jobs,
     keys,
+    ledger,
     listings,
     run,
     running,
@@ -116,7 +117,7 @@ def _add(group: click.Group, command: click.Command) -> None:
 
 
 NOUNS = (
-    erp_imports, imports, sales, signals, forecasts, scenarios, trees, events,
+    erp_imports, imports, sales, signals, forecasts, ledger, scenarios, trees, events,
     run, listings, running, exports, keys, jobs, upkeep,
 )  # fmt: skip
 for noun in NOUNS:
