@@ -13,13 +13,14 @@ import dataclasses
 import datetime as dt
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import orjson
 import pandas as pd
 
-from api.forecasting import Forecaster, asked_again
+from api.forecasting import Forecaster
 from api.ledger import Issued, Ledger
 from api.life.alerts import alerts
 from api.life.editions import Pause
@@ -30,6 +31,7 @@ from api.life.scoring import no_pause, score_issued
 from api.life.tick import tick
 from api.models import ForecastRequest
 from api.receipts import receipt_at
+from api.replay import chosen, replays
 from api.settings import Settings
 from api.snapshots import Snapshots
 from bench.life_home import fill, task_folder
@@ -39,7 +41,6 @@ from signals.store import Snapshot
 
 FIRST, LAST = dt.datetime(2020, 6, 24, 9), dt.datetime(2022, 7, 13, 9)
 HORIZON = 4
-TIMES = ("timing_ms", "receipt")  # of an answer that no replay can repeat
 
 
 def main() -> None:
@@ -159,31 +160,10 @@ def print_changes(settings: Settings) -> None:
 
 def print_replayed(settings: Settings) -> None:
     """Each receipt made again from the store by what the ledger has of it."""
-    forecaster = Forecaster(settings, Snapshots(settings.home))
-    found, _ = [], 0
-    for receipt in all_receipts(settings):
-        one = Ledger(settings).resolve(receipt)
-        assert one is not None
-        body, served = asked_again(settings, one.request)
-        again = forecaster.make(body, receipt=receipt, served=served)
-        found.append(without(again.answer) == without(one.answer))
-    print(f"\n{sum(found)} of {len(found)} receipts reproduced to the byte")
-
-
-def all_receipts(settings: Settings) -> list[str]:
-    """In the order of time."""
-    import sqlalchemy as sa
-
-    from api.database import engine_of, issued, reading
-
-    with reading(engine_of(settings)) as connection:
-        return list(connection.scalars(sa.select(issued.c.receipt).order_by(issued.c.receipt)))
-
-
-def without(answer: bytes) -> bytes:
-    """An answer without what tells when it was made."""
-    told = orjson.loads(answer)
-    return orjson.dumps({name: value for name, value in told.items() if name not in TIMES})
+    receipts = chosen(settings, category=None, since=None, sample=None)
+    outcomes = Counter(one.outcome for one in replays(settings, receipts))
+    told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
+    print(f"\n{len(receipts)} receipts replayed: {told}")
 
 
 if __name__ == "__main__":
