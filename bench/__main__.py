@@ -40,7 +40,7 @@ def main() -> None:
     for command in COMMANDS:
         print(f"\n== python -m {' '.join(command)}", flush=True)
         subprocess.run([sys.executable, "-m", *command], check=True)
-    print("\nAlso: python -m bench.first_run (a fresh clone), python -m bench.accuracy --tasks DIR (real sales)")
+    print("\nAlso: python -m bench.first_run (a fresh clone); bench.accuracy and bench.life --tasks DIR (real sales)")
 
 
 if __name__ == "__main__":

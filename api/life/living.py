@@ -1,4 +1,4 @@
-"""The life of models in the job worker's process: a look once a minute, which gives way to requests."""
+"""The life of models in the job worker's process: a look after each pass of the scores, which gives way to requests."""
 
 from __future__ import annotations
 
@@ -6,34 +6,31 @@ import logging
 import threading
 import time
 
-from api.database import engine_of, now, reading
+from api.database import engine_of, now, reading, scores_engine_of
 from api.jobs import Jobs
 from api.life import retune_job
+from api.life.actuals import newest_version
 from api.life.notices import tell
-from api.life.scoring import giving_way
-from api.life.tick import Begin, Ticked, tick
+from api.life.scoring import giving_way, to_open
+from api.life.tick import Begin, Ticked, tend, tick
 from api.settings import Settings
 from api.snapshots import Snapshots
 from signals.store import StoreEmpty
 
 log = logging.getLogger("groundswell")
 
-EVERY_SECONDS = 60.0
 LOOK_SECONDS = 2.0
+CANARIES_SECONDS = 60.0
+EVERY_SECONDS = 900.0  # also where no sale came: a search may be due
 AT_ONCE = 2  # searches that the calendar begins; the others wait for the next look
 
 
 def live_until(settings: Settings, stop: threading.Event) -> None:
     """Look until `stop`; an error is logged, and it is tried again."""
-    snapshots, jobs, looked = Snapshots(settings.home), Jobs(settings), float("-inf")
+    living = _Living(settings, stop)
     while not stop.is_set():
         try:
-            if time.monotonic() - looked > EVERY_SECONDS:
-                looked = time.monotonic()
-                done = tick(settings, snapshots.current(), now(), begin=beginning(settings, jobs),
-                            pause=giving_way(stop))  # fmt: skip
-                _say(done)
-            tell(settings, jobs)
+            living.look()
         except StoreEmpty:
             pass  # nothing was ever forecast
         except Exception:
@@ -42,6 +39,34 @@ def live_until(settings: Settings, stop: threading.Event) -> None:
             log.exception("the life of models was not looked at; it is tried again in a while")
             stop.wait(10 * LOOK_SECONDS)
         stop.wait(LOOK_SECONDS)
+
+
+class _Living:
+    """When what was looked at last."""
+
+    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+        self._settings, self._stop = settings, stop
+        self._snapshots, self._jobs = Snapshots(settings.home), Jobs(settings)
+        self._whole = self._canaries = float("-inf")
+        self._version = -1
+
+    def look(self) -> None:
+        """At everything once sales that came are scored, at canaries in between; and tell subscribers."""
+        moment, pause = time.monotonic(), giving_way(self._stop)
+        version = newest_version(self._settings)
+        if (version != self._version or moment - self._whole > EVERY_SECONDS) and self._is_scored():
+            begin = beginning(self._settings, self._jobs)
+            _say(tick(self._settings, self._snapshots.current(), now(), begin=begin, pause=pause))
+            self._whole, self._canaries, self._version = moment, moment, version
+        elif moment - self._canaries > CANARIES_SECONDS:
+            _say(tend(self._settings, self._snapshots.current(), now(), pause=pause))
+            self._canaries = moment
+        tell(self._settings, self._jobs)
+
+    def _is_scored(self) -> bool:
+        """Whether all forecasts of which a period is known are scored."""
+        with reading(scores_engine_of(self._settings)) as connection:
+            return connection.execute(to_open().limit(1)).first() is None
 
 
 def beginning(settings: Settings, jobs: Jobs) -> Begin:

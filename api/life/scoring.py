@@ -109,7 +109,7 @@ def score_issued(
     looked = take_in(settings, moment, pause, whole=whole)
     changed = follow(settings, snapshot, snapshot.data_version, moment, pause)
     work = _Pass(settings, snapshot, Ledger(settings), _history_of(snapshot))
-    opened = _each(settings, _to_open(), work.open, pause)
+    opened = _each(settings, to_open(), work.open, pause)
     done = Scored(looked, changed, opened, _each(settings, _to_remake(), work.remake, pause))
     _count_pass(settings)
     return done
@@ -141,7 +141,7 @@ def _each(settings: Settings, query: sa.Select[Any], do: Callable[[sa.RowMapping
             return count
 
 
-def _to_open() -> sa.Select[Any]:
+def to_open() -> sa.Select[Any]:
     """Editions of which a period became known."""
     within = actual.c.period.between(edition.c.first, edition.c.last)
     known = sa.exists().where(actual.c.category == edition.c.category, within, actual.c.latest.is_not(None))

@@ -27,6 +27,7 @@ from signals.store import Snapshot
 WHOLE = 100  # per cent
 LOOKED_AT = 2000  # of the newest answers, for latency
 PAGE = 200
+FEWEST_TIMED = 20  # answers of each whose latencies are compared
 UNDECIDED = dt.timedelta(days=364)  # a challenger that is neither better nor worse by then is let go
 GUARDED = dt.timedelta(days=364)  # after a promotion the champion of before goes on being scored
 
@@ -135,8 +136,9 @@ def observed(settings: Settings, place: Place, frame: pd.DataFrame) -> tuple[Obs
     seen = _latencies(settings, place)
     failed = _failed(settings, place)
     canary, champion = seen[CANARY], seen[CHAMPION]
+    timed = min(len(canary), len(champion)) >= FEWEST_TIMED  # of fewer, one that came at a bad moment would decide
     return (
-        Observed(len(canary) + failed, failed, _slow(canary), **_accuracy(frame, "other_")),
+        Observed(len(canary) + failed, failed, _slow(canary) if timed else 0.0, **_accuracy(frame, "other_")),
         Observed(len(champion), 0, _slow(champion), **_accuracy(frame, "")),
     )
 

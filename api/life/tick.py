@@ -51,9 +51,20 @@ def tick(settings: Settings, snapshot: Snapshot, moment: dt.datetime, *, begin: 
     for place in _places(settings):
         if place.share or place.category in fresh:
             _advance(settings, snapshot, place, moment, pause, done)
+            pause()
     for category in due(settings, moment):
         if begin(category, "schedule"):
             done.begun.append((category, "schedule"))
+    return done
+
+
+def tend(settings: Settings, snapshot: Snapshot, moment: dt.datetime, *, pause: Pause) -> Ticked:
+    """Look at canaries only, which must be rolled back soon."""
+    done = Ticked()
+    for place in _places(settings):
+        if place.share:
+            _advance(settings, snapshot, place, moment, pause, done)
+            pause()
     return done
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from pathlib import Path
 
 import orjson
@@ -10,9 +11,11 @@ import pytest
 
 from api.database import engine_of, now, writing
 from api.forecasting import Forecaster
+from api.ledger import Ledger
 from api.life import stages
 from api.life.configurations import keep
 from api.life.failures import note_failure
+from api.life.living import live_until
 from api.life.log import happenings
 from api.life.moves import place_now
 from api.life.scoring import no_pause
@@ -26,6 +29,7 @@ from forecast.configuration import DEFAULT
 from signals.store import open_snapshot
 from tests.api.life.lives import GOOD, POOR, WEEKS, hasty, put
 from tests.api.life.past import mondays
+from tests.api.workers import wait_for
 
 
 def step(settings: Settings, moment: dt.datetime | None = None) -> str | None:
@@ -174,3 +178,38 @@ def test_a_look_moves_what_has_new_actuals_and_begins_what_is_due(poor: Path) ->
     put(settings, now(), challenger=None, champion=DEFAULT.name, share=0)
     done = tick(settings, open_snapshot(poor), now(), begin=begin, pause=no_pause)
     assert done.begun == begun == [("Boots", "schedule")]
+
+
+def test_the_job_worker_looks_by_itself(poor: Path) -> None:
+    settings, stop = hasty(poor, retune_days=0), threading.Event()
+    put(settings, began(), challenger=GOOD.name)
+    thread = threading.Thread(target=live_until, args=(settings, stop))
+    thread.start()
+    try:
+        wait_for(lambda: place_now(settings, "Boots").share > 0)
+    finally:
+        stop.set()
+        thread.join(60)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(("count", "ms", "said"), [(25, 900.0, "rolled back"), (25, 90.0, None), (5, 900.0, None)])
+def test_a_canary_that_is_slower_is_rolled_back(
+    poor: Path, monkeypatch: pytest.MonkeyPatch, count: int, ms: float, said: str | None
+) -> None:
+    settings = Settings(home=poor)
+    put(settings, now() - dt.timedelta(hours=1), challenger=GOOD.name, share=5)
+    monkeypatch.setattr(stages, "_latencies", lambda *_: {"canary": [ms] * count, "champion": [80.0] * 40})
+    assert step(settings) == said
+    if said:
+        assert "latency 900 ms" in happenings(settings, category="Boots", limit=1)[0].reason
+
+
+def test_latencies_are_those_of_the_ledger(poor: Path) -> None:
+    settings = hasty(poor)
+    place = put(settings, now() - dt.timedelta(hours=1), challenger=GOOD.name, share=100)
+    Ledger(settings).append(Forecaster(settings, Snapshots(poor)).make(ForecastRequest(category="Boots", horizon=2)))
+    found = stages._latencies(settings, place)
+    assert len(found["canary"]) == 1
+    assert len(found["champion"]) == WEEKS
+    assert min(found["champion"]) > 0
