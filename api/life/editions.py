@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import logging
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -127,10 +126,13 @@ def _keep(connection: sa.Connection, one: dict[str, Any], known: str | None) -> 
 
 def edition_of(row: Row) -> dict[str, Any] | None:
     """What a forecast of the ledger is as an edition; None where it does not speak for the store."""
-    if row["category"] is None or not is_current(as_issued(row)):
+    if row["category"] is None:
+        return None
+    found = as_issued(row)
+    if not is_current(found):
         return None
     try:
-        return _edition(row, orjson.loads(zlib.decompress(row["answer"])))
+        return _edition(row, orjson.loads(found.answer))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         log.error("forecast %s cannot be scored: %r", row["receipt"], error)
         return None
