@@ -54,8 +54,6 @@ def test_commands_are_served_by_the_champion_and_the_report_tells_alerts(setting
     assert "Engine:" not in call(settings, "forecast", "Boots", "--horizon", "2", "--engine", "fast")
     naive = call(settings, "backtest", "Boots", "--horizon", "2", "--json")
     assert '"engine": "seasonal_naive"' in naive
-    promote_named(settings, "Boots", GOOD.name, By("agreed", now(), "Ann"))
-    assert champion_of(settings, "Boots") == GOOD
     assert champion_of(Settings(home=tmp_path / "none"), "Boots").engine == "fast"
     assert not (tmp_path / "none").exists()
     out = tmp_path / "report.html"
@@ -63,6 +61,7 @@ def test_commands_are_served_by_the_champion_and_the_report_tells_alerts(setting
     page = out.read_text(encoding="utf-8")
     assert "What goes wrong" in page
     assert "Boots: It is worse." in page
-    call(settings, "alerts", "close", "al_1")
+    promote_named(settings, "Boots", GOOD.name, By("agreed", now(), "Ann"))  # which closes the alert
+    assert champion_of(settings, "Boots") == GOOD
     call(settings, "report", "--out", str(out), "--horizon", "2")
     assert "What goes wrong" not in out.read_text(encoding="utf-8")

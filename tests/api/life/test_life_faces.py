@@ -165,6 +165,15 @@ def call(settings: Settings, *words: str, fails: int = 0) -> str:
     return result.output
 
 
+def test_the_command_line_lists_and_settles_alerts(settings: Settings) -> None:
+    assert "al_1" in call(settings, "alerts", "list", "--state", "open")
+    assert "acknowledged by Ann: known" in call(
+        settings, "alerts", "acknowledge", "al_1", "--author", "Ann", "--reason", "known"
+    )
+    assert "closed by" in call(settings, "alerts", "close", "al_1")
+    assert "there is no alert al_2" in call(settings, "alerts", "close", "al_2", fails=1)
+
+
 def test_the_command_line_does_the_same(settings: Settings) -> None:
     shown = json.loads(call(settings, "model", "show", "Boots", "--json"))
     assert shown == configurations(settings, open_snapshot(settings.home), "Boots").model_dump(mode="json")
@@ -179,12 +188,6 @@ def test_the_command_line_does_the_same(settings: Settings) -> None:
     assert "(pinned)" not in call(settings, "model", "pin", "Boots", "--off")
     assert f"vetoed     {DEFAULT.name}" in call(settings, "model", "veto", "Boots", DEFAULT.name)
     assert "not the champion" in call(settings, "model", "veto", "Boots", POOR.name, fails=2)
-    assert "al_1" in call(settings, "alerts", "list", "--state", "open")
-    assert "acknowledged by Ann: known" in call(
-        settings, "alerts", "acknowledge", "al_1", "--author", "Ann", "--reason", "known"
-    )
-    assert "closed by" in call(settings, "alerts", "close", "al_1")
-    assert "there is no alert al_2" in call(settings, "alerts", "close", "al_2", fails=1)
     assert "new alerts" in call(settings, "model", "look")
     assert "job " in call(settings, "retune", "Boots", "--later")
     assert "unknown category" in call(settings, "model", "pin", "Bots", fails=1)
