@@ -92,7 +92,8 @@ class _Forecasting(Attempt[Issued]):
 
 def kind_of(body: ForecastRequest) -> str:
     """By what the work of a request differs most: its engine, and whether the store is read."""
-    return f"{body.engine} {'store' if body.history is None else 'inline'}"
+    engine = body.engine or ("default" if body.configuration is None else "configured")
+    return f"{engine} {'store' if body.history is None else 'inline'}"
 
 
 def _of_job(issued: Issued, job: Job) -> Issued:

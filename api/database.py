@@ -102,6 +102,40 @@ audit = sa.Table(
     sa.Column("details", sa.Text, nullable=False),  # JSON
 )
 
+configuration = sa.Table(  # never changed: another has another id
+    "configuration",
+    metadata,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("body", sa.Text, nullable=False),  # JSON
+    sa.Column("created", sa.DateTime, nullable=False),
+)
+
+serving = sa.Table(  # of the categories that are not served by the default
+    "serving",
+    metadata,
+    sa.Column("category", sa.String(200), primary_key=True),
+    sa.Column("champion", sa.String(40), nullable=False),
+    sa.Column("previous", sa.String(40)),  # the champion before
+    sa.Column("challenger", sa.String(40)),
+    sa.Column("share", sa.Integer, nullable=False, default=0),  # per cent of requests that it answers; 0: shadow
+    sa.Column("since", sa.DateTime, nullable=False),  # of the present step
+    sa.Column("pinned", sa.Boolean, nullable=False, default=False),  # by a person: nothing else takes its place
+)
+
+life_event = sa.Table(  # whatever was done to a category's configurations, with its evidence
+    "life_event",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("moment", sa.DateTime, nullable=False),
+    sa.Column("category", sa.String(200), nullable=False),
+    sa.Column("action", sa.String(40), nullable=False),
+    sa.Column("configuration", sa.String(40)),
+    sa.Column("actor", sa.String(200), nullable=False),  # a person, or what of ours did it
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("evidence", sa.Text, nullable=False),  # JSON
+    sa.Index("life_event_of_category", "category", "number"),
+)
+
 
 def now() -> dt.datetime:
     """The clock, as the database holds moments: UTC without a zone."""

@@ -19,7 +19,7 @@ FORECAST: dict[str, Any] = {
     "data_version": 12,
     "history": {"start": "2021-11-29", "end": "2026-11-22", "periods": 260},
     "engine": {
-        "name": "fast", "configuration": "cfg_e60f0eea579d47f4", "role": "champion", "reason": "asked for by name",
+        "name": "fast", "configuration": "cfg_1dc7ac875537ac61", "role": "champion", "reason": "asked for by name",
     },
     "forecast": [
         {

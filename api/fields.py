@@ -67,6 +67,7 @@ Count = Annotated[int, Strict()]
 Flag = Annotated[bool, Strict()]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 EngineName = Annotated[Name, Field(json_schema_extra={"enum": names()})]  # an unknown one is refused with near matches
+ConfigurationName = Annotated[str, Field(pattern="^cfg_[0-9a-f]{16}$")]
 Deadline = Annotated[int, Strict(), Field(ge=1, le=LONGEST_MS)]
 Member = Annotated[Name, Field(json_schema_extra={"enum": list(stacked())})]
 Day = Annotated[dt.date, BeforeValidator(_date), AfterValidator(_day_within), Field(json_schema_extra=CENTURIES)]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import time
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ import pandas as pd
 from api.errors import invalid_field, known_problem
 from api.fields import LAST
 from api.ledger import Issued
+from api.life.configurations import configuration_of
+from api.life.serving import ASKED, CHAMPION, Served, Serving
 from api.likeness import said_phases
 from api.metrics import forecast_made
 from api.models import ForecastRequest, Values
@@ -23,7 +26,8 @@ from api.security import Caller
 from api.service import as_answer, moment_of, read_related, run
 from api.settings import Settings
 from api.snapshots import Snapshots
-from forecast import Forecast, ForecastError, Phases, SignalValues, arrays, forecast
+from forecast import Configuration, Forecast, ForecastError, Phases, SignalValues, arrays, forecast
+from forecast.configuration import DEFAULT
 from forecast.engines import Wanted
 
 
@@ -34,6 +38,11 @@ class Forecaster:
     settings: Settings
     snapshots: Snapshots
 
+    @cached_property
+    def serving(self) -> Serving:
+        """Which configuration serves a category."""
+        return Serving(self.settings)
+
     def make(
         self,
         body: ForecastRequest,
@@ -43,29 +52,48 @@ class Forecaster:
         key_id: str | None = None,
         run: str | None = None,
         receipt: str | None = None,
+        served: Served | None = None,
     ) -> Issued:
         """Retrain and forecast; not kept yet. `asked`: `time.perf_counter()` when the request came.
+
+        `served` is what answers a request that is made again; without it, what serves now.
 
         Raises Problem, ForecastError, and what the store raises.
         """
         started = time.perf_counter()
         check_limits(body, self.settings)
-        version, result, read = self._result(body)
+        served = served or self._served(body, key_id)
+        version, result, read = self._result(body, served.configuration)
+        result = _told(result, served)
         answer = {"receipt": receipt or new_receipt()} | as_answer(result, version)
         answer["timing_ms"] = _timing(asked or started, started, read)
         forecast_made(face, result.engine.name, time.perf_counter() - started)
         request = body.model_dump(mode="json", exclude_defaults=True) | {
-            "as_of": answer["as_of"], "data_version": version, "engine": body.engine, "levels": body.levels,
+            "as_of": answer["as_of"], "data_version": version, "engine": served.configuration.engine,
+            "levels": body.levels, "role": served.role, "because": served.because,
         }  # fmt: skip
+        if body.engine is None:
+            request["configuration"] = served.configuration.name
         if body.deadline_ms is not None and result.engine.members:  # asked again with them, no clock decides
             request["members"] = list(result.engine.members)
         return Issued(answer["receipt"], body.category, orjson.dumps(answer), orjson.dumps(request), face, key_id, run)
 
-    def _result(self, body: ForecastRequest) -> tuple[int | None, Forecast, float]:
+    def _served(self, body: ForecastRequest, key_id: str | None) -> Served:
+        """The configuration that the request names, or the one that serves its category."""
+        if body.engine is not None:
+            return Served(Configuration(body.engine), ASKED)
+        if body.configuration is not None:
+            return Served(configuration_of(self.settings, body.configuration), ASKED)
+        if body.history is not None or body.category is None:
+            return Served(DEFAULT)
+        return self.serving.of(body.category, f"{key_id}\n{body.horizon}")
+
+    def _result(self, body: ForecastRequest, configuration: Configuration) -> tuple[int | None, Forecast, float]:
         """The version of the store that was read, the forecast, and when reading was over."""
+        wanted = Wanted(configuration, body.deadline_ms, body.members)
         if body.history is not None:
             read = time.perf_counter()
-            return None, _inline(body, body.history), read
+            return None, _inline(body, body.history, wanted), read
         snapshot = self.snapshots.current()
         version = snapshot.data_version if body.data_version is None else body.data_version
         inputs = read_related(
@@ -80,8 +108,30 @@ class Forecaster:
             events=body.events == "accepted",
         )
         read = time.perf_counter()
-        wanted = Wanted(body.engine, body.deadline_ms, body.members)
         return version, run(inputs, wanted, levels=body.levels), read
+
+
+def asked_again(settings: Settings, request: bytes) -> tuple[ForecastRequest, Served]:
+    """What a resolved request of the ledger asks, and the configuration that answered it, in its role.
+
+    Raises OptionError where the configuration is not kept.
+    """
+    asked = orjson.loads(request)
+    # Those of earlier versions tell neither: only the default served.
+    role, because = asked.pop("role", CHAMPION), asked.pop("because", "")
+    if "configuration" in asked:
+        configuration = configuration_of(settings, asked["configuration"])
+        del asked["engine"]
+    else:
+        configuration = Configuration(asked["engine"])
+    return ForecastRequest.model_validate(asked), Served(configuration, role, because)
+
+
+def _told(result: Forecast, served: Served) -> Forecast:
+    """The forecast, which says in which role its configuration answered, and why."""
+    because = f"{served.because}; " if served.because else ""
+    used = dataclasses.replace(result.engine, role=served.role, reason=because + result.engine.reason)
+    return dataclasses.replace(result, engine=used)
 
 
 def _timing(asked: float, started: float, read: float) -> dict[str, float]:
@@ -105,7 +155,7 @@ def within_sight(body: ForecastRequest, caller: Caller) -> ForecastRequest:
 def check_limits(body: ForecastRequest, settings: Settings) -> None:
     """Refuse what the models cannot state: what is beyond a setting, or no engine can do; raises Problem."""
     try:
-        Wanted(body.engine, body.deadline_ms, body.members).check()
+        Wanted(body.engine or DEFAULT.engine, body.deadline_ms, body.members).check()
     except ForecastError as error:
         problem = known_problem(error)
         assert problem is not None
@@ -123,7 +173,7 @@ def check_limits(body: ForecastRequest, settings: Settings) -> None:
             raise invalid_field(field, value, f"<= {most}", message)
 
 
-def _inline(body: ForecastRequest, history: Values) -> Forecast:
+def _inline(body: ForecastRequest, history: Values, wanted: Wanted) -> Forecast:
     moment = moment_of(body.as_of)
     signals = [
         SignalValues(
@@ -143,9 +193,9 @@ def _inline(body: ForecastRequest, history: Values) -> Forecast:
         _at_full_level(sales, phases) if phases else sales,
         body.horizon,
         signals=signals,
-        engine=body.engine,
-        deadline_ms=body.deadline_ms,
-        members=body.members,
+        engine=wanted.asked,
+        deadline_ms=wanted.deadline_ms,
+        members=wanted.members,
         levels=tuple(body.levels),
         as_of=None if moment is None else pd.Timestamp(moment),
         category=body.category,

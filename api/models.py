@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 from api.fields import (
+    ConfigurationName,
     Count,
     Day,
     DayRange,
@@ -60,7 +61,15 @@ class ForecastRequest(Request):
     history: Values | None = Field(None, description="sales given inline, instead of those of the store")
     signals: list[InlineSignal] = Field([], description="candidate signals given inline; only with `history`")
     horizon: Count = Field(ge=1, description="periods to forecast, counted from the moment of forecasting")
-    engine: EngineName = Field("fast", description=f"the engine: {', '.join(names())}")
+    engine: EngineName | None = Field(
+        None,
+        description=f"the engine: {', '.join(names())}; default: as the configuration that serves the category says, "
+        "`fast` where none was chosen",
+    )
+    configuration: ConfigurationName | None = Field(
+        None, description="the id of a configuration to forecast with, instead of an engine; default: the one that "
+        "serves the category"
+    )  # fmt: skip
     deadline_ms: Deadline | None = Field(
         None, description="milliseconds that `auto` and `detailed` may take, without the wait for their turn"
     )
@@ -98,6 +107,8 @@ class ForecastRequest(Request):
     def _one_source(self) -> Self:
         if self.category is None and self.history is None:
             raise ValueError("either `category` (from the store) or `history` (inline)")
+        if self.configuration is not None and self.engine is not None:
+            raise ValueError("either `engine` or `configuration`, which names its engine itself")
         if self.history is not None and self.like:
             raise ValueError("`like` only without `history`: it names categories of the store for one of the store")
         stored = {"signals": self.signals, "unit": self.unit} if self.history is None else {}

@@ -14,7 +14,7 @@ _EVALUATION: dict[str, Any] = {
     "history": {"start": "2021-11-08", "end": "2026-11-08", "periods": 261},
     "engine": {
         "name": "fast",
-        "configuration": "cfg_2246def594f4758c",
+        "configuration": "cfg_1dc7ac875537ac61",
         "role": "champion",
         "reason": "asked for by name",
     },

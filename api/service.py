@@ -170,7 +170,7 @@ def run(inputs: Inputs, wanted: Wanted, *, levels: Sequence[int] = (80, 95)) -> 
             inputs.history,
             inputs.horizon,
             signals=inputs.signals,
-            engine=wanted.name,
+            engine=wanted.asked,
             deadline_ms=wanted.deadline_ms,
             members=wanted.members,
             events=inputs.events,

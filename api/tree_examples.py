@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_ENGINE = {"name": "fast", "configuration": "cfg_2246def594f4758c", "role": "champion"}
+_ENGINE = {"name": "fast", "configuration": "cfg_1dc7ac875537ac61", "role": "champion"}
 _REASON = "asked for by name; reconciled by wls"
 
 

@@ -7,6 +7,7 @@ result = forecast(history, horizon=8, signals=signals)
 from forecast.arrays import SignalValues, Values
 from forecast.backtest import Backtest, Quality
 from forecast.changes import Change
+from forecast.configuration import Configuration
 from forecast.core import backtest, forecast, what_if
 from forecast.errors import ForecastError, HistoryError, OptionError, SignalsError
 from forecast.events import Event
@@ -20,6 +21,7 @@ from forecast.what_if import Outcome, WhatIf
 __all__ = [
     "Backtest",
     "Change",
+    "Configuration",
     "EngineUsed",
     "Event",
     "Forecast",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ from forecast import frequency as freq
 from forecast.arrays import SignalValues, Values
 from forecast.backtest import Backtest, Past, errors_of, rolling, scored
 from forecast.changes import Change, paths
-from forecast.configuration import named
+from forecast.configuration import Configuration
 from forecast.engines import Wanted
 from forecast.engines.base import Engine, Path, Problem
 from forecast.errors import HistoryError, OptionError, SignalsError
@@ -54,6 +53,7 @@ class _Run:
     moment: pd.Timestamp | None
     known: Series  # with the events that were taken out of `series`
     events: tuple[Applied, ...]
+    configuration: str
 
 
 def forecast(
@@ -61,7 +61,7 @@ def forecast(
     horizon: int,
     *,
     signals: pd.DataFrame | Sequence[SignalValues] | None = None,
-    engine: str | Engine = "fast",
+    engine: str | Engine | Configuration = "fast",
     levels: Sequence[float] = (80, 95),
     frequency: str | None = None,
     as_of: str | pd.Timestamp | None = None,
@@ -81,23 +81,22 @@ def forecast(
     and `aggregation`. Consecutive values may come without a frame, as `Values` and `SignalValues`. `as_of` hides what
     became known later. `calendar` names a country whose moving holidays are followed, and whose holidays are offered
     as a signal. `scenario` maps a signal to another path, a Series of values on dates. `levels` are per cent.
-    `deadline_ms` is the time that the engines "auto" and "detailed" may take; with the `members` that it left before
-    (`engine.members` of that answer) no clock decides, and the same answer comes. `events` are taken out of what the
-    engine sees (see `Event`). Raises ForecastError for bad input.
+    `engine` may be a whole `Configuration`. `deadline_ms` is the time that the engines "auto" and "detailed" may take;
+    with the `members` that it left before (`engine.members` of that answer) no clock decides, and the same answer
+    comes. `events` are taken out of what the engine sees (see `Event`). Raises ForecastError for bad input.
     """
     started = time.perf_counter()
     checked = checked_levels(levels)
     wanted = Wanted(engine, deadline_ms, members)
     run = _run(history, horizon, signals, wanted, frequency, as_of, calendar, season_length, None, False, events)
     effects = Conditional(run.problem, run.series).effects(scenario) if scenario else ()
-    return _answer(run, checked, effects, calendar, category, unit, started)
+    return _answer(run, checked, effects, category, unit, started)
 
 
 def _answer(
     run: _Run,
     levels: tuple[float, ...],
     effects: Sequence[Effect],
-    calendar: str | None,
     category: str | None,
     unit: str | None,
     started: float,
@@ -121,7 +120,7 @@ def _answer(
         history=run.known,
         history_start=run.series.start,
         history_end=run.series.end - np.timedelta64(1, "D"),
-        engine=_engine_used(run, calendar, effects),
+        engine=_engine_used(run),
         ds=run.series.future(horizon).copy(),  # the grid's own are shared
         kinds=freq.kinds(run.series.future(horizon), run.series.frequency, run.moment),
         mean=np.where(shut, 0.0, mean),
@@ -163,13 +162,13 @@ def what_if(
     checked = checked_levels(levels)
     wanted = Wanted(engine)
     run = _run(history, horizon, signals, wanted, frequency, as_of, calendar, season_length, None, False, events)
-    baseline = _answer(run, checked, (), calendar, category, unit, started)
+    baseline = _answer(run, checked, (), category, unit, started)
     conditional, mean = Conditional(run.problem, run.series), _mean_of(run)
     outcomes = {}
     for name, changes in scenarios.items():
         compiled = paths(changes, conditional, run.series, "changes" if len(scenarios) == 1 else f"{name}: changes")
         effects = conditional.effects(compiled.values)
-        changed = _answer(run, checked, effects, calendar, category, unit, started)
+        changed = _answer(run, checked, effects, category, unit, started)
         outcomes[name] = outcome(name, baseline, changed, effects, mean, compiled.notes)
     return WhatIf(baseline, outcomes)
 
@@ -197,7 +196,7 @@ def backtest(
     *,
     origins: int | None = None,
     signals: pd.DataFrame | Sequence[SignalValues] | None = None,
-    engine: str | Engine = "fast",
+    engine: str | Engine | Configuration = "fast",
     levels: Sequence[float] = (80, 95),
     frequency: str | None = None,
     as_of: str | pd.Timestamp | None = None,
@@ -233,14 +232,17 @@ def _run(
     check_horizon(horizon)
     wanted.check()
     moment = moment_of(as_of)
-    all_versions = versions(history, frequency, season_length, moment)
+    configuration = wanted.configuration
+    all_versions = versions(history, frequency, season_length, moment).newest(configuration.history)
     known = all_versions.read(moment)
     past_versions, applied = cleaned(all_versions, known, events)
     series = past_versions.read(moment) if applied else known
-    offered = read(signals, moment) + (read(holidays_signal(series, horizon, calendar)) if calendar else [])
-    sources = Sources(past_versions, _unreserved(offered), horizon, calendar)
+    offered = _used(read(signals, moment), configuration) + (
+        read(holidays_signal(series, horizon, calendar)) if calendar else []
+    )
+    sources = Sources(past_versions, _unreserved(offered), horizon, calendar, configuration.memory)
     moment = sources.moment(moment)
-    transform = choose(series.y)
+    transform = choose(series.y, configuration.transform)
     problem = sources.problem(series, transform, moment)
     chosen, reason = wanted.engine(problem, twice=sources.revised and moment is not None)
     if len(series) < chosen.min_periods:
@@ -265,12 +267,12 @@ def _run(
         moment,
         known,
         applied,
+        configuration.name,
     )
 
 
-def _engine_used(run: _Run, calendar: str | None, effects: Sequence[Effect]) -> EngineUsed:
-    configuration = _configuration(run, calendar, effects)
-    return EngineUsed(run.engine.name, configuration, "champion", _reason(run), tuple(run.path.members))
+def _engine_used(run: _Run) -> EngineUsed:
+    return EngineUsed(run.engine.name, run.configuration, "champion", _reason(run), tuple(run.path.members))
 
 
 def _reason(run: _Run) -> str:
@@ -280,6 +282,11 @@ def _reason(run: _Run) -> str:
     ranked = sorted(run.path.members.items(), key=lambda item: (-item[1], item[0]))
     told = ", ".join(f"{name} {weight:.2f}" for name, weight in ranked if weight >= _TOLD)
     return f"{run.reason}; stacked from {told}" if told else run.reason
+
+
+def _used(signals: list[SignalRows], configuration: Configuration) -> list[SignalRows]:
+    """Those that the configuration does not leave out."""
+    return [one for one in signals if configuration.signals is None or one.name in configuration.signals]
 
 
 def _unreserved(signals: list[SignalRows]) -> tuple[SignalRows, ...]:
@@ -361,39 +368,3 @@ def _edges(run: _Run) -> list[str]:
         names = ", ".join(f"{r.name} ({last - r.edge})" for r in late)
         found.append(f"signals that end before the last known sale, by so many periods: {names}")
     return found
-
-
-def _configuration(run: _Run, calendar: str | None, effects: Sequence[Effect]) -> str:
-    """Names everything but the data that the answer depends on."""
-    series, problem = run.series, run.problem
-    signals, paths = tuple(r.name for r in problem.regressors), tuple(sorted(effect.signal for effect in effects))
-    members = tuple(sorted(run.path.members))  # those that a deadline left
-    return _digest(
-        run.engine.name, series.frequency, series.season_lengths, problem.horizon, calendar, signals, paths, members
-    )
-
-
-@lru_cache(maxsize=256)
-def _digest(
-    engine: str,
-    frequency: str,
-    seasons: tuple[float, ...],
-    horizon: int,
-    calendar: str | None,
-    signals: tuple[str, ...],
-    scenario: tuple[str, ...],
-    members: tuple[str, ...],
-) -> str:
-    resolved: dict[str, object] = {
-        "version": VERSION,
-        "engine": engine,
-        "frequency": frequency,
-        "seasons": seasons,
-        "horizon": horizon,
-        "calendar": calendar,
-        "signals": signals,
-        "scenario": scenario,
-    }
-    if members:
-        resolved["members"] = members
-    return named(resolved)

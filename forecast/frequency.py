@@ -110,6 +110,11 @@ def following(last: np.datetime64, periods: int, frequency: str) -> Days:
     return _steps(last, np.arange(1, periods + 1), frequency)
 
 
+def before(last: np.datetime64, periods: int, frequency: str) -> np.datetime64:
+    """The label of the period so many `periods` before `last`."""
+    return np.datetime64(_steps(last, np.array([-periods]), frequency)[0])
+
+
 def consecutive(first: np.datetime64, periods: int, frequency: str) -> Days:
     """The labels of `periods` periods, of which `first` is the first."""
     if family(frequency) in ("MS", "QS") and label(np.array([first], "datetime64[D]"), frequency)[0] != first:

@@ -13,8 +13,7 @@ from forecast import explain, intervals
 from forecast import frequency as freq
 from forecast.backtest import Backtest
 from forecast.borrowing import Borrowed, borrowed
-from forecast.configuration import named
-from forecast.core import VERSION
+from forecast.configuration import Configuration
 from forecast.errors import HistoryError, OptionError
 from forecast.options import check_horizon, checked_levels, moment_of
 from forecast.relatives import Relative, Sold, forecast_each, season, sold, to_working, usable
@@ -92,7 +91,7 @@ def forecast_like(
         history=pd.DataFrame({"ds": pd.DatetimeIndex(own.ds), "y": own.y}),
         history_start=start,
         history_end=end,
-        engine=EngineUsed(NAME, _configuration(own, relatives, horizon, calendar), "champion", _reason(own, terms)),
+        engine=EngineUsed(NAME, Configuration(NAME).name, "champion", _reason(own, terms)),
         ds=ds,
         kinds=freq.kinds(ds, own.frequency, moment),
         mean=made.mean,
@@ -196,16 +195,3 @@ def _remarks(own: Sold, terms: Borrowed) -> list[str]:
             "on average"
         )
     return found
-
-
-def _configuration(own: Sold, relatives: Sequence[Relative], horizon: int, calendar: str | None) -> str:
-    """Names everything but the data that the answer depends on."""
-    resolved = {
-        "version": VERSION,
-        "engine": NAME,
-        "frequency": own.frequency,
-        "horizon": horizon,
-        "calendar": calendar,
-        "like": {one.name: one.made.engine.configuration for one in relatives},
-    }
-    return named(resolved)

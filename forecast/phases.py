@@ -10,7 +10,6 @@ import pandas as pd
 from forecast import explain
 from forecast import frequency as freq
 from forecast.changes import LEVEL_ALLOWED, days_of
-from forecast.configuration import named
 from forecast.errors import OptionError, SignalsError
 from forecast.frequency import Days
 from forecast.result import Forecast
@@ -84,7 +83,6 @@ class Phases:
         return replace(
             made,
             history=made.history.assign(y=made.history["y"] * whole),
-            engine=replace(made.engine, configuration=named({"of": made.engine.configuration, "phases": str(self)})),
             mean=made.mean * share,
             median=made.median * share,
             grid=made.grid * share[:, None],

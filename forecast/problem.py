@@ -23,6 +23,7 @@ class Sources:
     signals: tuple[SignalRows, ...]
     horizon: int
     calendar: str | None = None
+    memory: float = 1.0
 
     @property
     def revised(self) -> bool:
@@ -61,6 +62,7 @@ class Sources:
             series.frequency,
             self.calendar,
             transform,
+            self.memory,
         )
 
 

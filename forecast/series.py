@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from numbers import Real
 
@@ -75,6 +75,14 @@ class Versions:
     def revised(self) -> bool:
         """True where some period has more than one version."""
         return bool((self.ds[1:] == self.ds[:-1]).any())
+
+    def newest(self, count: int | None) -> Versions:
+        """No more than the newest `count` periods; None for all."""
+        if count is None or not self.ds.size:
+            return self
+        first = int(np.searchsorted(self.ds, freq.before(self.ds[-1], count - 1, self.frequency)))
+        known = None if self.known_at is None else self.known_at[first:]
+        return replace(self, ds=self.ds[first:], y=self.y[first:], known_at=known) if first else self
 
     def read(self, as_of: pd.Timestamp | None) -> Series:
         """The series as known at `as_of`: the last version of each period, complete periods only."""

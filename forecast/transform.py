@@ -42,12 +42,15 @@ def median(values: npt.NDArray[np.float64] | npt.NDArray[np.int64]) -> float:
     return float((low + high) / 2)
 
 
-def choose(y: FloatArray) -> Transform:
-    """The working scale for a history `y` of shape (periods,), NaN where missing."""
+def choose(y: FloatArray, wanted: str = "auto") -> Transform:
+    """The working scale for a history `y` of shape (periods,), NaN where missing: the logarithm where that exists.
+
+    `wanted` "identity" leaves sales as they are.
+    """
     seen = y[np.isfinite(y)]
     size = float(np.mean(np.abs(seen)))
     unit = size if size > 0 else 1.0
-    if seen.min() < 0 or size == 0:
+    if seen.min() < 0 or size == 0 or wanted == "identity":
         return Transform(log=False, offset=0.0, unit=unit)
     small = seen.min() <= SMALLEST_SHARE * median(seen) or seen.min() / unit == 0  # the logarithm has to exist
     return Transform(log=True, offset=_OFFSET_SHARE if small else 0.0, unit=unit)

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
+from forecast.configuration import Configuration
 from forecast.engines.additive import Additive, DirectAdditive
 from forecast.engines.base import Engine, Evidence, Path, Problem
 from forecast.engines.boosting import Boosting
@@ -84,17 +85,30 @@ def stacked() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The engine that is asked for, and the time that it may take.
+    """The engine that is asked for, by name, handed over or in a configuration, and the time that it may take.
 
     `members` of the detailed engine are those that the same `deadline_ms` left before: then no clock decides.
     """
 
-    name: str | Engine
+    asked: str | Engine | Configuration
     deadline_ms: float | None = None
     members: Collection[str] | None = None
 
+    @property
+    def configuration(self) -> Configuration:
+        """All settings; those that were not asked for are the default's."""
+        if isinstance(self.asked, Configuration):
+            return self.asked
+        return Configuration(self.asked.name if isinstance(self.asked, Engine) else self.asked)
+
+    @property
+    def name(self) -> str | Engine:
+        """The engine, by name or handed over."""
+        return self.asked.engine if isinstance(self.asked, Configuration) else self.asked
+
     def check(self) -> None:
         """Raise OptionError where there is no such engine, or it takes no such deadline or members."""
+        self.configuration.check()
         if not _is_known(self.name):
             raise _unknown(self.name)
         if self.deadline_ms is not None and not self.deadline_ms > 0:

@@ -25,7 +25,7 @@ class Problem:
 
     `ds` are the labels (n + horizon,). `z` (n,) has no gaps: bridged values are marked False in `observed` (n,) and are
     never scored. `calendar` is the country whose moving holidays are followed, if any; `transform` leads back to sales
-    units.
+    units. `memory` stretches the time over which errors are forgotten.
     """
 
     ds: Days
@@ -37,6 +37,7 @@ class Problem:
     frequency: str = "D"
     calendar: str | None = None
     transform: Transform = IDENTITY
+    memory: float = 1.0
 
     @property
     def alignment(self) -> Alignment | None:

@@ -119,7 +119,7 @@ class Fit:
         stride = _DAILY_STRIDE if daily else 1
         self.grid: Origins = ending_at(n, stride, steps, max(_warm_up(n, seasons), n - _ORIGINS * stride))
         self.history = smoothed(problem.z, seasons, problem.alignment)
-        self.half_life = max(_MIN_MEMORY, max(seasons, default=1.0))
+        self.half_life = problem.memory * max(_MIN_MEMORY, max(seasons, default=1.0))
         target = self.grid.targets(problem.z, problem.observed)
         self.experts = experts(self.history, self.grid)
         forecasts = self.experts.forecasts()

@@ -20,6 +20,7 @@ from fastapi.testclient import TestClient
 from api import audit
 from api.app import create_app
 from api.cli import cli
+from api.forecasting import asked_again
 from api.keys import create
 from api.routes import events as module
 from api.settings import Settings
@@ -132,7 +133,9 @@ def test_a_receipt_is_replayed_to_the_byte_after_another_decision(client: TestCl
     issued = made(client)
     asked = client.app.state.ledger.resolve(issued["receipt"])  # type: ignore[attr-defined]
     decide(client, decision="refused")
-    again = client.post("/v1/forecasts", json=orjson.loads(asked.request)).json()
+    state = client.app.state  # type: ignore[attr-defined]
+    body, served = asked_again(state.settings, asked.request)
+    again = orjson.loads(state.forecaster.make(body, served=served).answer)
     assert {**again, "receipt": "", "timing_ms": {}} == {**issued, "receipt": "", "timing_ms": {}}
 
 
