@@ -204,5 +204,5 @@ class Drifting(Far):
 
 def test_intervals_are_wider_where_members_lie_further_apart_than_they_used_to() -> None:
     near, far = (forecast(SALES, 4, engine=Detailed([Last(), Drifting(off)])).to_frame() for off in (0.1, 0.15))
-    width = [np.log(one["hi-80"] / one["lo-80"]).to_numpy() for one in (near, far)]
+    width = [np.log(one["hi-80"].to_numpy() / one["lo-80"].to_numpy()) for one in (near, far)]
     assert (width[1] > 1.05 * width[0]).all()
