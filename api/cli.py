@@ -20,6 +20,7 @@ from api.commands import (
     running,
     sales,
     scenarios,
+    scores,
     signals,
     trees,
     upkeep,
@@ -116,7 +117,7 @@ def _add(group: click.Group, command: click.Command) -> None:
 
 
 NOUNS = (
-    erp_imports, imports, sales, signals, forecasts, scenarios, trees, events,
+    erp_imports, imports, sales, signals, forecasts, scenarios, trees, events, scores,
     run, listings, running, exports, keys, jobs, upkeep,
 )  # fmt: skip
 for noun in NOUNS:

@@ -32,6 +32,7 @@ from pydantic import BaseModel
 
 from api.issued_models import LastForecast
 from api.job_models import JobState
+from api.life.score_models import CategoryScores, CategorySummary, Portfolio
 from api.models import (
     BulkAnswer,
     BulkItem,
@@ -206,6 +207,16 @@ class Client:
         body = {"scenarios": list(scenarios)} | request
         return _read(Evaluation, self._posted("/v1/scenarios/compare", orjson.dumps(body)))
 
+    def scores(self, category: str, **query: Any) -> CategoryScores:
+        """How the issued forecasts of a category did; `lead`, `since`, `until` and `basis` as the API takes them."""
+        address = f"/v1/categories/{quote(category, safe='')}/scores"
+        return _read(CategoryScores, self._send("GET", address, params=_query(query)).content)
+
+    def all_scores(self, **query: Any) -> list[CategorySummary]:
+        """How the issued forecasts of each category did; parameters as of `scores`."""
+        pages = self._pages("/v1/scores", Portfolio, **_query(query))
+        return [item for page in pages for item in page.items]
+
     def tree(self, category: str, **request: Any) -> TreeAnswer:
         """A forecast of a category and all below it that adds up; other fields as the API takes them."""
         return _read(TreeAnswer, self._posted("/v1/trees", orjson.dumps({"category": category} | request)))
@@ -237,7 +248,7 @@ class Client:
         return self._posted("/v1/forecasts", orjson.dumps(body))
 
     def _upload(self, address: str, data: Rows, options: dict[str, Any]) -> UploadAnswer:
-        query = {name: _parameter(value) for name, value in options.items() if value is not None}
+        query = _query(options)
         form = FORMS[data.suffix.lower()] if isinstance(data, Path) else FORMS[".json"]
         content = data if isinstance(data, Path) else orjson.dumps(data)
         return _read(UploadAnswer, self._posted(address, content, {"Content-Type": form}, query))
@@ -363,6 +374,10 @@ def _seconds(response: httpx.Response) -> float | None:
     """What `Retry-After` asks for."""
     given = response.headers.get("retry-after", "")
     return min(float(given), LONGEST_PAUSE) if given.isdigit() else None
+
+
+def _query(options: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _parameter(value) for name, value in options.items() if value is not None}
 
 
 def _parameter(value: object) -> str:

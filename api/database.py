@@ -1,7 +1,7 @@
 """The operational database: many small writes of many processes. SQLite in the home, or the one at `database_url`.
 
-The rows that OData reads lie in a SQLite file of their own: whoever appends to the ledger never waits until they are
-written, and the file may be deleted, for all in it is made again from the ledger.
+The rows that OData reads and the scores of forecasts lie in SQLite files of their own: whoever appends to the ledger
+never waits until they are written, and the files may be deleted, for all in them is made again from ledger and store.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from api.settings import Settings
 
 FILE = Path("state") / "operations.sqlite"
 ROWS_FILE = Path("state") / "odata.sqlite"
+SCORES_FILE = Path("state") / "scores.sqlite"
 # For a connection to PostgreSQL, and for the acknowledgement of what was sent over one (milliseconds).
 MAKING_TABLES = 0x67726F756E64  # any number that nobody else locks
 WAITS = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
 metadata = sa.MetaData()
 rows_metadata = sa.MetaData()
+scores_metadata = sa.MetaData()  # its tables: api/life/score_tables.py
 
 issued = sa.Table(
     "issued",
@@ -157,11 +159,15 @@ def engine_at(url: str, *tables: sa.MetaData) -> sa.Engine:
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
     with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":  # of two that make a table at the same time, one would fail
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MAKING_TABLES)))
-        for each in tables:
-            each.create_all(connection)
+        _make(connection, *tables)
     return engine
+
+
+def _make(connection: sa.Connection, *tables: sa.MetaData) -> None:
+    if connection.dialect.name == "postgresql":  # of two that make a table at the same time, one would fail
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MAKING_TABLES)))
+    for each in tables:
+        each.create_all(connection)
 
 
 def engine_of(settings: Settings) -> sa.Engine:
@@ -176,6 +182,22 @@ def rows_engine_of(settings: Settings) -> sa.Engine:
     if settings.database_url:
         return engine_of(settings)
     return engine_at(f"sqlite:///{(settings.home / ROWS_FILE).absolute()}", rows_metadata)
+
+
+def scores_engine_of(settings: Settings) -> sa.Engine:
+    """The engine for the scores of issued forecasts."""
+    if not settings.database_url:
+        return engine_at(f"sqlite:///{(settings.home / SCORES_FILE).absolute()}", scores_metadata)
+    engine = engine_of(settings)
+    _make_scores(engine)
+    return engine
+
+
+@lru_cache(maxsize=8)
+def _make_scores(engine: sa.Engine) -> None:
+    """The tables of scores in a database that others share; once a process."""
+    with engine.begin() as connection:
+        _make(connection, scores_metadata)
 
 
 def _server_options(url: str) -> dict[str, Any]:

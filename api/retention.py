@@ -14,6 +14,7 @@ from api.database import engine_of, idempotency, issued, job, now, reading, rows
 from api.fold_rows import run_id
 from api.idempotency import KEPT
 from api.jobs import Jobs, add_to, workflow_of_job
+from api.life.keeping import forget_receipts, forget_scores
 from api.odata.model import ACCURACY, CONTRIBUTIONS, FORECASTS, KEY, RUNS, SIGNALS
 from api.odata.tables import FORECAST_ROW, TABLES
 from api.run_chunk import run_failure
@@ -41,6 +42,7 @@ class Tidied:
     workflows: int
     idempotency_keys: int
     deliveries: int
+    scores: int
 
     def __str__(self) -> str:
         return ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in asdict(self).items())
@@ -59,7 +61,7 @@ def tidy_until(settings: Settings, stop: threading.Event) -> None:
 
 
 def tidy(settings: Settings, stop: threading.Event | None = None) -> Tidied:
-    """Remove what is older than the settings keep_jobs_days and keep_receipts_days say, a few at a time.
+    """Remove what is older than keep_jobs_days, keep_receipts_days and keep_scores_days say, a few at a time.
 
     A job is removed once it is over, a forecast once its rows lie in the tables that OData reads: these go with it.
     """
@@ -69,6 +71,10 @@ def tidy(settings: Settings, stop: threading.Event | None = None) -> Tidied:
     forecasts = 0
     if settings.keep_receipts_days:
         forecasts = _forget_forecasts(settings, moment - dt.timedelta(days=settings.keep_receipts_days), stop)
+        forget_receipts(settings)
+    scores = 0
+    if settings.keep_scores_days:
+        scores = forget_scores(settings, (moment - dt.timedelta(days=settings.keep_scores_days)).date(), stop)
     workflows = Jobs(settings).forget_workflows(jobs_before, stop)
     return Tidied(
         jobs=_forget_jobs(settings, jobs_before, stop),
@@ -78,6 +84,7 @@ def tidy(settings: Settings, stop: threading.Event | None = None) -> Tidied:
         deliveries=_delete(
             settings, delivery, sa.and_(delivery.c.state != "pending", delivery.c.created < jobs_before)
         ),
+        scores=scores,
     )
 
 

@@ -105,6 +105,13 @@ class Settings(BaseSettings):
         description="issued forecasts, and their rows in OData, are removed after so many days; 0: they are kept for "
         "ever",
     )
+    keep_scores_days: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="how issued forecasts did is removed so many days after the last period of each; 0: it is kept for "
+        "ever",
+    )
     max_body_bytes: int = Field(5_000_000, ge=1_000, le=1_000_000_000, description="largest request body")
     max_horizon: int = Field(400, ge=1, le=400, description="longest horizon of one request, in periods")
     max_history: int = Field(5_000, ge=10, le=1_000_000, description="longest inline history or signal, in periods")
