@@ -15,6 +15,7 @@ from api.commands import (
     imports,
     jobs,
     keys,
+    ledger,
     listings,
     run,
     running,
@@ -117,7 +118,7 @@ def _add(group: click.Group, command: click.Command) -> None:
 
 
 NOUNS = (
-    erp_imports, imports, sales, signals, forecasts, scenarios, trees, events, scores,
+    erp_imports, imports, sales, signals, forecasts, ledger, scenarios, trees, events, scores,
     run, listings, running, exports, keys, jobs, upkeep,
 )  # fmt: skip
 for noun in NOUNS:

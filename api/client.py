@@ -43,6 +43,7 @@ from api.models import (
     StoredSignal,
     UploadAnswer,
 )
+from api.replay_models import Replay
 from api.scenario_models import Evaluation, Scenario, ScenarioHead, ScenarioPage
 from api.tree_models import TreeAnswer
 
@@ -182,6 +183,10 @@ class Client:
     def receipt(self, receipt: str) -> ForecastAnswer:
         """The forecast of a receipt, as it was issued."""
         return _read(ForecastAnswer, self._send("GET", f"/v1/forecasts/{quote(receipt, safe='')}").content)
+
+    def replay(self, receipt: str) -> Replay:
+        """The forecast of a receipt made again, against what was issued: identical to the byte, or what differs."""
+        return _read(Replay, self._send("GET", f"/v1/forecasts/{quote(receipt, safe='')}/replay").content)
 
     def categories(self) -> list[Category]:
         """All categories of the store."""

@@ -37,11 +37,26 @@ issued = sa.Table(
     sa.Column("face", sa.String(20), nullable=False),  # which face gave it: rest, business-central, job
     sa.Column("key_id", sa.String(40)),
     sa.Column("request", sa.LargeBinary, nullable=False),  # what was asked, as resolved: enough to replay it
-    sa.Column("answer", sa.LargeBinary, nullable=False),  # JSON, zlib
+    sa.Column("answer", sa.LargeBinary, nullable=False),  # JSON, packed as the request is (api/ledger_packing.py)
     sa.Column("folded", sa.Boolean, nullable=False, default=False),  # its rows lie in the tables that OData reads
     sa.Index("issued_of_category", "category", "receipt"),
     sa.Index("issued_to_fold", "folded", "receipt"),
     sa.Index("issued_of_run", "run", "category"),
+)
+
+issued_inline = sa.Table(  # apart: it is kept for a shorter time, and what is freed by it is used again
+    "issued_inline",
+    metadata,
+    sa.Column("receipt", sa.String(40), primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),  # the history and the signals that came along: JSON, packed
+    sqlite_with_rowid=False,
+)
+
+made_with = sa.Table(  # what answers depend on beside data and request; named by the resolved request
+    "made_with",
+    metadata,
+    sa.Column("id", sa.String(20), primary_key=True),
+    sa.Column("body", sa.Text, nullable=False),  # JSON: version by name
 )
 
 job = sa.Table(

@@ -138,6 +138,15 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "POST /v1/forecasts": {"200": FORECAST, "202": PENDING},
     "GET /v1/forecasts": {"200": {"next": None, "items": [ISSUED]}},
     "GET /v1/forecasts/{receipt}": {"200": FORECAST},
+    "GET /v1/forecasts/{receipt}/replay": {
+        "200": {
+            "receipt": RECEIPT,
+            "category": "Boots",
+            "outcome": "different",
+            "differences": [{"field": "forecast.0.value", "issued": 123.4, "now": 123.5}],
+            "why": ["other versions: numpy 2.3.1 then, 2.4.6 now"],
+        }
+    },
     "POST /v1/forecasts/bulk": {
         "200": {
             "items": [

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from api.database import engine_of, issued, job, now, reading, rows_engine_of, writing
 from api.fold_rows import Parts, category_row, parts_of, run_of
+from api.ledger_packing import unpack
 from api.odata.inserting import insert_rows
 from api.odata.model import ACCURACY, CATEGORIES, CONTRIBUTIONS, FORECASTS, KEY, RUNS, SIGNALS
 from api.odata.tables import FORECAST_ROW, TABLES, fold_state
@@ -121,7 +122,7 @@ def _jobs_of(runs: Iterable[str]) -> sa.Select[Any]:
 def _parts(row: sa.RowMapping, categories: dict[str, sa.RowMapping], moment: Any) -> Parts | None:
     """The rows of one forecast; None for an answer that is no forecast of ours, which is then left out."""
     try:
-        return parts_of(row, orjson.loads(zlib.decompress(row["answer"])), categories.get(row["category"]), moment)
+        return parts_of(row, orjson.loads(unpack(row["answer"])), categories.get(row["category"]), moment)
     except (KeyError, TypeError, ValueError, IndexError, zlib.error) as error:
         log.error("forecast %s cannot be shown by OData: %r", row["receipt"], error)
         return None

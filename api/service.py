@@ -204,6 +204,7 @@ def read_related(
     from_origin: bool = False,
     max_nowcast_days: int = MAX_NOWCAST_DAYS,
     events: bool = True,
+    now: dt.datetime | None = None,
 ) -> Inputs:
     """As `read_inputs`, at full level where the category begins or ends, and with those that a short history is like.
 
@@ -220,6 +221,7 @@ def read_related(
         from_origin=from_origin,
         max_nowcast_days=max_nowcast_days,
         events=events,
+        now=now,
     )
     phases = phases_of(record, said)
     if said.like:
@@ -273,11 +275,15 @@ def read_inputs(
     from_origin: bool = False,
     max_nowcast_days: int = MAX_NOWCAST_DAYS,
     events: bool = True,
+    now: dt.datetime | None = None,
 ) -> Inputs:
-    """Read what a forecast of one category needs (see `forecast_category`)."""
+    """Read what a forecast of one category needs (see `forecast_category`).
+
+    `now`, UTC without a zone, is the moment of forecasting where no `as_of` was asked for; default: the clock.
+    """
     version = snapshot.data_version if data_version is None else data_version  # one state for all reads
     record = snapshot.category(category, version)
-    moment = moment_of(as_of) or _now()
+    moment = moment_of(as_of) or now or _now()
     sales = snapshot.sales(category, moment, version, vintages=True)
     if sales.empty:
         raise NothingKnownError(category, moment, _first_known(snapshot, category, version))

@@ -112,6 +112,13 @@ class Settings(BaseSettings):
         description="how issued forecasts did is removed so many days after the last period of each; 0: it is kept for "
         "ever",
     )
+    keep_inline_days: int = Field(
+        30,
+        ge=0,
+        le=100_000,
+        description="histories and signals that came with a request are removed after so many days, and a digest of "
+        "them stays; 0: they are kept as long as the forecast",
+    )
     max_body_bytes: int = Field(5_000_000, ge=1_000, le=1_000_000_000, description="largest request body")
     max_horizon: int = Field(400, ge=1, le=400, description="longest horizon of one request, in periods")
     max_history: int = Field(5_000, ge=10, le=1_000_000, description="longest inline history or signal, in periods")

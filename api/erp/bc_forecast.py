@@ -19,7 +19,8 @@ import pandas as pd
 from api.erp.bc_calendar import Buckets
 from api.fields import FIRST, LAST
 from api.issued import BUSINESS_CENTRAL
-from api.ledger import Issued
+from api.ledger import Issued, with_inline
+from api.made_with import name_here
 from api.metrics import forecast_made
 from api.receipts import new_receipt
 from api.service import as_answer, signals_frame
@@ -140,9 +141,36 @@ def make(
         "total": round(1000 * (ended - started), 3),
     }
     forecast_made(FACE, result.engine.name, ended - started)
-    request = _request(ask, answer) | {"business_central": asked}
-    issued = Issued(answer["receipt"], ask.item, orjson.dumps(answer), orjson.dumps(request), FACE, key_id)
-    return _rows(ask, result), issued
+    request = _request(ask, answer) | {"business_central": asked | _told(ask, store), "made_with": name_here()}
+    request, inline = with_inline(request, request["history"], [])
+    given, resolved = orjson.dumps(answer), orjson.dumps(request)
+    return _rows(ask, result), Issued(answer["receipt"], ask.item, given, resolved, FACE, key_id, inline=inline)
+
+
+def made_again(snapshots: Snapshots, request: dict[str, Any], inline: bytes) -> Issued:
+    """The forecast of a resolved request of the ledger again. Raises ForecastError, and what the store raises."""
+    asked = request["business_central"]
+    store, category = None, asked["store_category"]
+    if category is not None:
+        snapshot, version = snapshots.current(), request["data_version"]
+        store = Joined(snapshot, snapshot.category(category, version), version)
+    ask = Ask(
+        request["category"],
+        asked["first_key"],
+        tuple(orjson.loads(inline)["history"]["values"]),
+        asked["start_key"],
+        asked["horizon"],
+        asked["confidence_level"],
+        Buckets(asked["seasonality"], dt.date.fromisoformat(asked["anchor"]) + dt.timedelta(days=1)),
+    )
+    moment = dt.datetime.fromisoformat(request["as_of"]).replace(tzinfo=None)
+    return make(ask, store, moment, asked, None)[1]
+
+
+def _told(ask: Ask, store: Joined | None) -> dict[str, Any]:
+    """What it takes to ask again, beside what the REST API has names for."""
+    category = None if store is None else store.record.category
+    return {"first_key": ask.first_key, "start_key": ask.start_key, "horizon": ask.horizon, "store_category": category}
 
 
 def _signals(ask: Ask, store: Joined | None, moment: dt.datetime) -> tuple[pd.DataFrame | None, str | None]:
