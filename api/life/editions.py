@@ -127,11 +127,12 @@ def _keep(connection: sa.Connection, one: dict[str, Any], known: str | None) -> 
 
 def edition_of(row: Row) -> dict[str, Any] | None:
     """What a forecast of the ledger is as an edition; None where it does not speak for the store."""
-    if row["category"] is None or not is_current(as_issued(row)):
+    if row["category"] is None:
         return None
     try:
-        return _edition(row, orjson.loads(zlib.decompress(row["answer"])))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        found = as_issued(row)
+        return _edition(row, orjson.loads(found.answer)) if is_current(found) else None
+    except (KeyError, TypeError, ValueError, IndexError, zlib.error) as error:
         log.error("forecast %s cannot be scored: %r", row["receipt"], error)
         return None
 
