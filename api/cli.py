@@ -16,6 +16,7 @@ from api.commands import (
     jobs,
     keys,
     listings,
+    overrides,
     run,
     running,
     sales,
@@ -116,7 +117,7 @@ def _add(group: click.Group, command: click.Command) -> None:
 
 
 NOUNS = (
-    erp_imports, imports, sales, signals, forecasts, scenarios, trees, events,
+    erp_imports, imports, sales, signals, forecasts, scenarios, trees, events, overrides,
     run, listings, running, exports, keys, jobs, upkeep,
 )  # fmt: skip
 for noun in NOUNS:

@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 import pandas as pd
 
+from api.database import now
 from api.errors import invalid_field, known_problem
 from api.fields import LAST
 from api.ledger import Issued
@@ -21,6 +22,8 @@ from api.life.serving import ASKED, CHAMPION, Served, Serving
 from api.likeness import said_phases
 from api.metrics import forecast_made
 from api.models import ForecastRequest, Values
+from api.overrides.kept import named
+from api.overrides.publishing import in_force, publish_over
 from api.receipts import new_receipt
 from api.security import Caller
 from api.service import as_answer, moment_of, read_related, run
@@ -66,17 +69,30 @@ class Forecaster:
         version, result, read = self._result(body, served.configuration)
         result = _told(result, served)
         answer = {"receipt": receipt or new_receipt()} | as_answer(result, version)
+        overrides = self._publish(body, result, answer)
         answer["timing_ms"] = _timing(asked or started, started, read)
         forecast_made(face, result.engine.name, time.perf_counter() - started)
         request = body.model_dump(mode="json", exclude_defaults=True) | {
             "as_of": answer["as_of"], "data_version": version, "engine": served.configuration.engine,
             "levels": body.levels, "role": served.role, "because": served.because,
         }  # fmt: skip
+        if body.history is None and body.overrides != "none":  # made again, the very same ones apply
+            request["overrides"] = overrides
         if body.engine is None:
             request["configuration"] = served.configuration.name
         if body.deadline_ms is not None and result.engine.members:  # asked again with them, no clock decides
             request["members"] = list(result.engine.members)
         return Issued(answer["receipt"], body.category, orjson.dumps(answer), orjson.dumps(request), face, key_id, run)
+
+    def _publish(self, body: ForecastRequest, result: Forecast, answer: dict[str, Any]) -> tuple[str, ...]:
+        """Lay overrides on an answer from the store; their references, as they apply."""
+        if body.history is not None or body.category is None or body.overrides == "none":
+            return ()
+        if isinstance(body.overrides, list):
+            found = named(self.settings, body.category, body.overrides)
+        else:
+            found = in_force(self.settings, body.category, answer, moment_of(body.as_of) or now())
+        return publish_over(result, answer, found)
 
     def _served(self, body: ForecastRequest, key_id: str | None) -> Served:
         """The configuration that the request names, or the one that serves its category."""
@@ -117,8 +133,10 @@ def asked_again(settings: Settings, request: bytes) -> tuple[ForecastRequest, Se
     Raises OptionError where the configuration is not kept.
     """
     asked = orjson.loads(request)
-    # Those of earlier versions tell neither: only the default served.
+    # Those of earlier versions tell nothing of them: only the default served, and nobody overrode anything.
     role, because = asked.pop("role", CHAMPION), asked.pop("because", "")
+    if "history" not in asked:
+        asked.setdefault("overrides", "none")
     if "configuration" in asked:
         configuration = configuration_of(settings, asked["configuration"])
         del asked["engine"]
