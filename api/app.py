@@ -37,6 +37,7 @@ from api.routes import (
     jobs,
     metrics,
     odata,
+    overrides,
     power_platform,
     runs,
     scenarios,
@@ -102,7 +103,7 @@ def create_app(settings: Settings, anonymous_hosts: Collection[str] | None = Non
     app.add_middleware(RequestId)
     errors.install(app)
     outages.install(app)
-    data = (uploads, events, scores, categories, signals, sources)
+    data = (uploads, events, overrides, scores, categories, signals, sources)
     nouns = (bulk, forecasts, *data, jobs, health, runs, webhooks, scenarios, trees, metrics)
     faces = (odata, business_central, power_platform)
     for noun in (*nouns, *faces):

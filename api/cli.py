@@ -17,6 +17,7 @@ from api.commands import (
     keys,
     ledger,
     listings,
+    overrides,
     run,
     running,
     sales,
@@ -118,7 +119,7 @@ def _add(group: click.Group, command: click.Command) -> None:
 
 
 NOUNS = (
-    erp_imports, imports, sales, signals, forecasts, ledger, scenarios, trees, events, scores,
+    erp_imports, imports, sales, signals, forecasts, ledger, scenarios, trees, events, overrides, scores,
     run, listings, running, exports, keys, jobs, upkeep,
 )  # fmt: skip
 for noun in NOUNS:

@@ -10,8 +10,12 @@ import numpy as np
 import orjson
 import pandas as pd
 
+from api.database import now
 from api.errors import invalid_field
+from api.overrides.applying import spans_of
+from api.overrides.publishing import left_out
 from api.security import Caller
+from api.service import moment_of
 from api.settings import Settings
 from api.tree_models import PlannedPeriod, TreeAnswer, TreeRequest
 from api.tree_reading import TreeInputs, read_tree, tree_below
@@ -49,7 +53,10 @@ def answer_tree(snapshot: Snapshot, settings: Settings, body: TreeRequest, calle
         as_of=None if read.as_of is None else pd.Timestamp(read.as_of),
         calendar=read.shared("calendar"),
     )
-    return TreeAnswer.model_validate_json(orjson.dumps(_told(found, read, body, version)))
+    told = _told(found, read, body, version)
+    periods = spans_of({"forecast": told["nodes"][0]["periods"], "frequency": read.frequency})
+    notes = left_out(settings, parents, periods, moment_of(body.as_of) or now(), "a tree")
+    return TreeAnswer.model_validate_json(orjson.dumps(told | {"warnings": [*told["warnings"], *notes]}))
 
 
 def _check_limit(field: str, value: int, most: int, setting: str) -> None:

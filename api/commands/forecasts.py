@@ -12,7 +12,11 @@ import click
 from api.commands import common
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from api.reports.report import ReportItem
+    from api.settings import Settings
+    from forecast import Forecast
     from signals.store import Snapshot
 
 LEVELS = click.option(
@@ -48,6 +52,7 @@ PHASE_OUT = click.option("--phase-out", help="When sales end, written in the sam
 @common.as_json
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV: ds, mean, median, lo-80, hi-80, …")
 @click.option("--without-events", is_flag=True, help="Leave the sales as they are, accepted events included.")
+@click.option("--without-overrides", is_flag=True, help="Only what the system says.")
 @click.pass_context
 def forecast_command(
     ctx: click.Context,
@@ -63,14 +68,17 @@ def forecast_command(
     as_json: bool,
     as_csv: bool,
     without_events: bool,
+    without_overrides: bool,
 ) -> None:
     """Forecast CATEGORY from its sales and its candidate signals.
 
     The horizon counts from the last complete period whose sales are known. A category with less than a year of sales
-    borrows from those that it is like.
+    borrows from those that it is like. Overrides are shown beside what the system says.
     """
+    from api.database import now
     from api.likeness import Said
-    from api.service import as_answer, forecast_category
+    from api.overrides.publishing import answered
+    from api.service import as_answer, forecast_category, moment_of
 
     common.one_format(as_json=as_json, as_csv=as_csv)
     common.check_budget(engine, budget)
@@ -87,17 +95,33 @@ def forecast_command(
         events=not without_events,
         said=said,
     )
+    if without_overrides:
+        answer = as_answer(result, snapshot.data_version)
+    else:
+        answer = answered(common.settings_of(ctx), result, snapshot.data_version, moment_of(as_of) or now())
     if as_csv:
-        click.echo(result.to_frame().to_csv(index=False, date_format="%Y-%m-%d"), nl=False)
-        return
-    answer = as_answer(result, snapshot.data_version)
-    if as_json:
+        click.echo(_frame(result, answer).to_csv(index=False, date_format="%Y-%m-%d"), nl=False)
+    elif as_json:
         common.write_json(answer)
     else:
         _write_forecast(answer)
 
 
+def _frame(result: Forecast, answer: dict[str, Any]) -> pd.DataFrame:
+    """The rows of a forecast, with what is published where there are overrides."""
+    import pandas as pd
+
+    from api.tables import published_columns
+
+    frame = result.to_frame()
+    if "overrides" not in answer:
+        return frame
+    published = pd.DataFrame([published_columns(row) for row in answer["forecast"]], index=frame.index)
+    return pd.concat([frame, published], axis=1)
+
+
 def _write_forecast(answer: dict[str, Any]) -> None:
+    from api.overrides.applying import sentence_of
     from forecast.words import digits_for, number
 
     history, rows = answer["history"], answer["forecast"]
@@ -116,13 +140,21 @@ def _write_forecast(answer: dict[str, Any]) -> None:
         ]
         for row in rows
     ]
-    common.write_table(["period", "forecast", *(f"{level} % interval" for level in levels)], table)
+    head = ["period", "forecast", *(f"{level} % interval" for level in levels)]
+    if "overrides" in answer:
+        head.append("published")
+        for cells, row in zip(table, rows, strict=True):
+            shown = row.get("published")
+            cells.append(f"{number(shown['value'], digits)} ({shown['author']})" if shown else cells[1])
+    common.write_table(head, table)
     click.echo(f"\n{quality_sentence(answer['quality'])}")
     used = answer["engine"]
     if (used["name"], used["reason"]) != ("fast", "asked for by name"):  # as of all other answers
         click.echo(f"Engine: {used['name']}, {used['reason']}.")
     for event in answer["events"]:
         click.echo(f"Event: {event['sentence']}.")
+    for one in answer.get("overrides", ()):
+        click.echo(f"Override: {sentence_of(one)}.")
     if used["name"] != "like":  # its signals are those of the categories that it borrows from
         _write_signals(answer["signals"])
     for warning in answer["warnings"]:
@@ -239,7 +271,8 @@ def report_command(
     common.check_budget(engine, budget)
     snapshot = common.open_newest(ctx)
     names = list(categories) or snapshot.names()
-    items = report_items(snapshot, names, horizon, engine=engine, budget=budget, as_of=as_of)
+    settings = common.settings_of(ctx)
+    items = report_items(snapshot, names, horizon, engine=engine, budget=budget, as_of=as_of, settings=settings)
     write_report(out, items, title=title, source_note="", data_version=snapshot.data_version)
     for sentence in three_sentences(items):
         click.echo(sentence)
@@ -256,16 +289,22 @@ def report_items(
     engine: str = "fast",
     budget: int | None = None,
     as_of: dt.datetime | None = None,
+    settings: Settings | None = None,
 ) -> list[ReportItem]:
-    """Forecast each category, with a progress bar where a person watches."""
+    """Forecast each category, with a progress bar where a person watches. `settings`: with overrides."""
+    from api.database import now
+    from api.overrides.publishing import answered
     from api.reports.report import ReportItem
-    from api.service import forecast_category
+    from api.service import forecast_category, moment_of
 
     items = []
     with click.progressbar(names, label="Forecasting", file=sys.stderr, hidden=not common.watched()) as bar:
         for name in bar:
             result = forecast_category(snapshot, name, horizon, as_of=as_of, engine=engine, deadline_ms=budget)
-            items.append(ReportItem(snapshot.category(name), result, result.history, moment=as_of))
+            told = None
+            if settings is not None:
+                told = answered(settings, result, snapshot.data_version, moment_of(as_of) or now())
+            items.append(ReportItem(snapshot.category(name), result, result.history, moment=as_of, answer=told))
     return items
 
 
