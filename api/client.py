@@ -42,9 +42,9 @@ from api.models import (
     StoredSignal,
     UploadAnswer,
 )
-from api.replay_models import Replay
 from api.overrides.calls import Model, OverrideCalls
 from api.overrides.calls import read as _read
+from api.replay_models import Replay
 from api.scenario_models import Evaluation, Scenario, ScenarioHead, ScenarioPage
 from api.tree_models import TreeAnswer
 

@@ -78,6 +78,8 @@ class Forecaster:
         answer["timing_ms"] = _timing(asked or started, started, read)
         forecast_made(face, result.engine.name, time.perf_counter() - started)
         request, inline = self._resolved(body, served, result, version, moment)
+        if body.history is None and body.overrides != "none":  # made again, the very same ones apply
+            request["overrides"] = overrides
         given, resolved = orjson.dumps(answer), orjson.dumps(request)
         return Issued(answer["receipt"], body.category, given, resolved, face, key_id, run, inline=inline)
 
@@ -90,8 +92,6 @@ class Forecaster:
             "as_of": as_of, "data_version": version, "engine": served.configuration.engine, "levels": body.levels,
             "role": served.role, "because": served.because,
         }  # fmt: skip
-        if body.history is None and body.overrides != "none":  # made again, the very same ones apply
-            request["overrides"] = overrides
         if body.engine is None:
             request["configuration"] = served.configuration.name
         if body.deadline_ms is not None and result.engine.members:  # asked again with them, no clock decides

@@ -167,7 +167,10 @@ def make(
 
 
 def made_again(snapshots: Snapshots, request: dict[str, Any], inline: bytes, settings: Settings) -> Issued:
-    """The forecast of a resolved request of the ledger again, with the very same overrides. Raises ForecastError, and what the store raises."""
+    """The forecast of a resolved request of the ledger again, with the very same overrides.
+
+    Raises ForecastError, and what the store raises.
+    """
     asked = request["business_central"]
     store, category = None, asked["store_category"]
     if category is not None:
