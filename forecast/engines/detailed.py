@@ -115,7 +115,7 @@ class Detailed(Engine):
         for i, view in enumerate(views[-2::-1]):
             begun = self._clock()
             own.append(self._kept.path(member, view))
-            if i == 0 and self._late(started, (len(views) - 2) * (self._clock() - begun)):
+            if self._late(started, (len(views) - 2 - i) * (self._clock() - begun)):
                 return _LATE
         return own[::-1]
 

@@ -286,3 +286,8 @@ def test_a_closed_pipe_ends_quietly(home: Path) -> None:
         process.stdout.close()
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
+
+
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "api.cli", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("groundswell, version ")
