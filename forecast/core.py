@@ -264,7 +264,9 @@ def _run(
 
 
 def _engine_used(run: _Run) -> EngineUsed:
-    return EngineUsed(run.engine.name, run.configuration, "champion", _reason(run), tuple(run.path.members))
+    return EngineUsed(
+        run.engine.name, run.configuration, "champion", _reason(run), tuple(run.path.members), run.path.record
+    )
 
 
 def _reason(run: _Run) -> str:
@@ -273,7 +275,19 @@ def _reason(run: _Run) -> str:
         return run.reason
     ranked = sorted(run.path.members.items(), key=lambda item: (-item[1], item[0]))
     told = ", ".join(f"{name} {weight:.2f}" for name, weight in ranked if weight >= _TOLD)
-    return f"{run.reason}; stacked from {told}" if told else run.reason
+    return f"{run.reason}; stacked from {told}{_beside_fast(run)}" if told else run.reason
+
+
+def _beside_fast(run: _Run) -> str:
+    """The stack's error beside the fast engine's at the same past origins, which the record of neither says."""
+    missed = {one.name: one.wape for one in run.path.record}
+    stack, fast = missed.get("stack"), missed.get("fast")
+    if stack is None or fast is None or len(missed) == 2:  # it is the fast engine alone
+        return ""
+    return (
+        f"; at its {run.past.told(run.problem).origins.size} past origins it missed by {100 * stack:.1f} % of sales, "
+        f"the fast engine at the same by {100 * fast:.1f} %"
+    )
 
 
 def _used(signals: list[SignalRows], configuration: Configuration) -> list[SignalRows]:

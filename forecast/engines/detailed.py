@@ -10,6 +10,7 @@ import numpy as np
 from forecast.engines.base import Engine, Path, Problem, Rolled, first_origin
 from forecast.engines.fast import Fast
 from forecast.engines.members import Kept, View
+from forecast.engines.record import record_of
 from forecast.engines.stack import weights
 from forecast.season import IntArray
 from forecast.transform import FloatArray
@@ -61,20 +62,25 @@ class Detailed(Engine):
         started, self._in_time = self._clock(), self._given
         fast = Fast().roll(problem, Fast.backtest_origins, every_step=every_step)
         origins = _spread(fast.origins, problem, min(count, ORIGINS))
-        stacked = self._stacked([*(problem.at(o) for o in origins.tolist()), problem], started)
+        stacked = self._stacked([*(problem.at(o) for o in origins.tolist()), problem], started, fast.steps)
         median = np.reshape([one[fast.steps - 1] for one in stacked[1][:-1]], (-1, fast.steps.size)).T
         now = stacked[0]
         if self._deadline is not None:
             self._in_time = tuple(now.members)
-        now = Path(now.terms, fast.now.evidence, notes=now.notes, members=now.members)
+        now = Path(now.terms, fast.now.evidence, notes=now.notes, members=now.members, record=now.record)
         return Rolled(origins, fast.steps, median, now, origins.size, denser=fast)
 
     def medians(self, problems: Sequence[Problem]) -> list[FloatArray]:
         """The stack at problems that rise in time, each weighed by those before it."""
         return self._stacked(list(problems), self._clock())[1] if problems else []
 
-    def _stacked(self, problems: list[Problem], started: float) -> tuple[Path, list[FloatArray]]:
-        """The path of the last problem, and the medians of all, (horizon,) each."""
+    def _stacked(
+        self, problems: list[Problem], started: float, steps: IntArray | None = None
+    ) -> tuple[Path, list[FloatArray]]:
+        """The path of the last problem, and the medians of all, (horizon,) each.
+
+        Where `steps` are given the members' record at these is in the path.
+        """
         asked = self._ask(problems, started)
         paths = {name: own for name, own in asked.items() if not isinstance(own, str)}
         notes = tuple(f"the engine {n} was left out of the stack: {own}" for n, own in asked.items() if n not in paths)
@@ -82,13 +88,15 @@ class Detailed(Engine):
         told = [[nothing if isinstance(p, str) else p.median for p in own] for own in paths.values()]
         forecasts = np.array(told).reshape(len(paths), len(problems), -1)
         leads = {member.name for member in (*self._members, *self._slow_moving) if member.leads}
-        weight = weights(forecasts, problems, [i for i, name in enumerate(paths) if name in leads])
+        leaders = [i for i, name in enumerate(paths) if name in leads]
+        weight = weights(forecasts, problems, leaders)
         medians = np.einsum("mp,mph->ph", weight, np.nan_to_num(forecasts))
         now = {name: 0.0 for name, own in asked.items() if own != _LATE}
         now |= zip(paths, weight[:, -1].tolist(), strict=True)
         parts = {name: own[-1] for name, own in paths.items()}
         terms = _mixed({name: p.terms for name, p in parts.items() if not isinstance(p, str)}, now)
-        return Path(terms, notes=notes, members=now), list(medians)
+        record = () if steps is None else record_of(list(paths), forecasts, weight, problems, leaders, steps)
+        return Path(terms, notes=notes, members=now, record=record), list(medians)
 
     def _ask(self, problems: list[Problem], started: float) -> dict[str, Asked]:
         """By member what it says of each problem, or why it was left out."""
