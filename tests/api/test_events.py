@@ -356,11 +356,13 @@ def test_the_command_line_lists_decides_and_compares(run: Callable[..., Result])
     listed = run("events", "list", BOOTS)
     assert listed.exit_code == 0, listed.output
     assert listed.stdout.splitlines()[1].split()[:4] == [day(100), day(103), "stock_out", "proposed"]
+    assert "neither accepted nor refused (stock_out" in run("forecast", BOOTS, "--horizon", "2").stderr
     accepted = run("events", "accept", BOOTS, "stock_out", day(100), "--author", "Ann", "--reason", "no delivery")
     assert accepted.exit_code == 0, accepted.output
     assert "accepted by Ann, " in accepted.stdout
     assert ": no delivery" in accepted.stdout
     told = run("forecast", BOOTS, "--horizon", "2")
+    assert "neither accepted nor refused" not in told.stderr
     assert "Event: stock-out of the 4 weeks to " in told.stdout
     assert "Event:" not in run("forecast", BOOTS, "--horizon", "2", "--without-events").stdout
     compared = run("events", "compare", BOOTS, "--horizon", "2")
