@@ -130,3 +130,7 @@ for noun in NOUNS:
 def main() -> None:
     """The entry point of the `groundswell` script."""
     cli()
+
+
+if __name__ == "__main__":
+    main()

@@ -152,6 +152,15 @@ class Span(Answer):
     periods: int
 
 
+class MemberRecord(Answer):
+    """A member of a stack, or the `stack` itself: its weight, and errors at the stack's past origins."""
+
+    name: str
+    weight: float = Field(description="in this forecast; 0: it adds nothing")
+    wape: float | None = Field(description="error as a share of sales, at the same origins for all")
+    wape_without: float | None = Field(description="that of the stack without this member")
+
+
 class Engine(Answer):
     """Which engine answered, and why it."""
 
@@ -160,6 +169,9 @@ class Engine(Answer):
     name: str
     members: list[str] | None = Field(
         None, description="of a stack only: those that were in time", exclude_if=lambda members: members is None
+    )
+    record: list[MemberRecord] | None = Field(
+        None, description="of a stack only: what each member is worth", exclude_if=lambda record: record is None
     )
 
 

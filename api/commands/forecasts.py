@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,10 +102,28 @@ def forecast_command(
         answer = answered(common.settings_of(ctx), result, snapshot.data_version, moment_of(as_of) or now())
     if as_csv:
         click.echo(_frame(result, answer).to_csv(index=False, date_format="%Y-%m-%d"), nl=False)
-    elif as_json:
+        return
+    if as_json:
         common.write_json(answer)
-    else:
-        _write_forecast(answer)
+        return
+    _write_forecast(answer)
+    if not without_events and answer["engine"]["name"] != "like":  # whose sales are too few to look for any
+        _tell_proposals(snapshot, category, as_of)
+
+
+def _tell_proposals(snapshot: Snapshot, category: str, as_of: dt.datetime | None) -> None:
+    """A note on what looks like an event and waits for somebody to decide."""
+    from api.events import asked_of, events_of
+
+    found = events_of(snapshot, asked_of(snapshot, category, as_of)).events
+    open_ = [one for one in found if one.state == "proposed" and (one.score or 0.0) >= _STRONG]
+    if open_:
+        named = ", ".join(f"{one.kind} {one.first}" for one in open_[:_NAMED]) + (", …" if len(open_) > _NAMED else "")
+        count = "1 event" if len(open_) == 1 else f"{len(open_)} events"
+        common.note(
+            f"note: {count} in the sales neither accepted nor refused ({named}): "
+            f"groundswell events list {shlex.quote(category)}"
+        )
 
 
 def _frame(result: Forecast, answer: dict[str, Any]) -> pd.DataFrame:
@@ -147,10 +166,13 @@ def _write_forecast(answer: dict[str, Any]) -> None:
             shown = row.get("published")
             cells.append(f"{number(shown['value'], digits)} ({shown['author']})" if shown else cells[1])
     common.write_table(head, table)
-    click.echo(f"\n{quality_sentence(answer['quality'])}")
+    click.echo(f"\n{_made_up_of(rows, digits)}")
+    click.echo(quality_sentence(answer["quality"]))
     used = answer["engine"]
     if (used["name"], used["reason"]) != ("fast", "asked for by name"):  # as of all other answers
         click.echo(f"Engine: {used['name']}, {used['reason']}.")
+    if record := used.get("record"):
+        _write_record(record)
     for event in answer["events"]:
         click.echo(f"Event: {event['sentence']}.")
     for one in answer.get("overrides", ()):
@@ -159,6 +181,27 @@ def _write_forecast(answer: dict[str, Any]) -> None:
         _write_signals(answer["signals"])
     for warning in answer["warnings"]:
         common.note(f"note: {warning}")
+
+
+def _made_up_of(rows: list[dict[str, Any]], digits: int) -> str:
+    """What drivers have in the forecast, over the whole horizon: the level, and what moves it, the largest first."""
+    from forecast.words import number
+
+    total = {driver: sum(row["contributions"][driver] for row in rows) for driver in rows[0]["contributions"]}
+    moves = sorted(((name, part) for name, part in total.items() if name != "level"), key=lambda one: -abs(one[1]))
+    shown = [f"{name} {number(part, digits, sign=True)}" for name, part in moves if round(part, digits)]
+    level = f"level {number(total['level'], digits)}"
+    return f"In all {number(sum(row['value'] for row in rows), digits)}: {', '.join([level, *shown])}."
+
+
+def _write_record(record: list[dict[str, Any]]) -> None:
+    """What each member of a stack is worth."""
+    click.echo()
+    rows = [
+        [one["name"], "" if one["name"] == "stack" else f"{one['weight']:.2f}", *(_share(one[k]) for k in _RECORD)]
+        for one in record
+    ]
+    common.write_table(["member", "weight", "error alone (WAPE)", "error of the stack without it"], rows)
 
 
 def _write_signals(signals: list[dict[str, Any]]) -> None:
@@ -183,6 +226,11 @@ def quality_sentence(quality: dict[str, Any]) -> str:
     ]
     intervals = f"; {' and '.join(held)} intervals held" if held else ""
     return ", ".join(parts) + intervals + "."
+
+
+_RECORD = ("wape", "wape_without")
+_STRONG = 6.0  # times the usual noise: a weaker proposal is not worth a note
+_NAMED = 3
 
 
 @click.command("backtest")
@@ -231,6 +279,7 @@ def backtest_command(
     ]
     if scored:
         common.write_table(["periods ahead", "scored", "error (WAPE)", "against seasonal naive"], table)
+    common.note("note: every lead time counts here, in the record of a forecast those of 1, 3, 9, 26, … and the last")
     if unscored := len(rows) - len(scored):
         click.echo(f"{unscored} of {len(rows)} lead times have no score: no past forecast reaches so far ahead")
 

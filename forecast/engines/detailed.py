@@ -12,6 +12,7 @@ import numpy as np
 from forecast.engines.base import Engine, Path, Problem, Rolled, first_origin
 from forecast.engines.fast import Fast
 from forecast.engines.members import Kept, View
+from forecast.engines.record import record_of
 from forecast.engines.stack import apart, weights
 from forecast.season import IntArray
 from forecast.transform import FloatArray
@@ -71,20 +72,20 @@ class Detailed(Engine):
         started, self._in_time = self._clock(), self._given
         fast = Fast().roll(problem, Fast.backtest_origins, every_step=every_step)
         origins = _spread(fast.origins, problem, min(count, ORIGINS))
-        stacked = self._stacked([*(problem.at(o) for o in origins.tolist()), problem], started)
+        stacked = self._stacked([*(problem.at(o) for o in origins.tolist()), problem], started, fast.steps)
         median = np.reshape([one[fast.steps - 1] for one in stacked.medians[:-1]], (-1, fast.steps.size)).T
         now = stacked.now
         if self._deadline is not None:
             self._in_time = tuple(now.members)
-        now = Path(now.terms, fast.now.evidence, notes=now.notes, members=now.members)
+        now = Path(now.terms, fast.now.evidence, notes=now.notes, members=now.members, record=now.record)
         return Rolled(origins, fast.steps, median, now, origins.size, denser=_doubted(fast, origins, stacked.apart))
 
     def medians(self, problems: Sequence[Problem]) -> list[FloatArray]:
         """The stack at problems that rise in time, each weighed by those before it."""
         return self._stacked(list(problems), self._clock()).medians if problems else []
 
-    def _stacked(self, problems: list[Problem], started: float) -> _Stacked:
-        """The stack at problems that rise in time."""
+    def _stacked(self, problems: list[Problem], started: float, steps: IntArray | None = None) -> _Stacked:
+        """The stack at problems that rise in time; where `steps` are given the members' record at these is told."""
         asked = self._ask(problems, started)
         paths = {name: own for name, own in asked.items() if not isinstance(own, str)}
         notes = tuple(f"the engine {n} was left out of the stack: {own}" for n, own in asked.items() if n not in paths)
@@ -92,13 +93,15 @@ class Detailed(Engine):
         told = [[nothing if isinstance(p, str) else p.median for p in own] for own in paths.values()]
         forecasts = np.array(told).reshape(len(paths), len(problems), -1)
         leads = {member.name for member in (*self._members, *self._slow_moving) if member.leads}
-        weight = weights(forecasts, problems, [i for i, name in enumerate(paths) if name in leads])
+        leaders = [i for i, name in enumerate(paths) if name in leads]
+        weight = weights(forecasts, problems, leaders)
         medians = np.einsum("mp,mph->ph", weight, np.nan_to_num(forecasts))
         now = {name: 0.0 for name, own in asked.items() if own != _LATE}
         now |= zip(paths, weight[:, -1].tolist(), strict=True)
         parts = {name: own[-1] for name, own in paths.items()}
         terms = _mixed({name: p.terms for name, p in parts.items() if not isinstance(p, str)}, now)
-        return _Stacked(Path(terms, notes=notes, members=now), list(medians), apart(forecasts))
+        record = () if steps is None else record_of(list(paths), forecasts, weight, problems, leaders, steps)
+        return _Stacked(Path(terms, notes=notes, members=now, record=record), list(medians), apart(forecasts))
 
     def _ask(self, problems: list[Problem], started: float) -> dict[str, Asked]:
         """By member what it says of each problem, or why it was left out."""
@@ -125,7 +128,7 @@ class Detailed(Engine):
         for i, view in enumerate(views[-2::-1]):
             begun = self._clock()
             own.append(self._kept.path(member, view))
-            if i == 0 and self._late(started, (len(views) - 2) * (self._clock() - begun)):
+            if self._late(started, (len(views) - 2 - i) * (self._clock() - begun)):
                 return _LATE
         return own[::-1]
 
