@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from forecast import Hierarchy, HistoryError, OptionError, reconcile
-from forecast.coherent import METHODS, Method, coherent, least_variance, shrunk_covariance, top_down
-from forecast.reconcile import DRIVER, _past
+from forecast.coherent import METHODS, Method, coherent, least_variance, moments_of, shrunk_covariance, top_down
+from forecast.reconcile import DRIVER
+from forecast.records import records_of
 from forecast.tree import tree_of
 
 PARENTS = {"boots": "shoes", "sandals": "shoes", "shoes": "all", "hats": "all"}
@@ -72,7 +73,7 @@ def test_mint_is_the_formula_of_its_authors() -> None:
 def test_what_adds_up_stays(method: Method) -> None:
     values = TREE.sums(np.random.default_rng(2).uniform(size=(3, 4)))
     errors = np.random.default_rng(3).normal(size=(5, 40))
-    np.testing.assert_allclose(coherent(TREE, method, values, errors), values, atol=1e-9)
+    np.testing.assert_allclose(coherent(TREE, method, values, moments_of(method, errors, {})), values, atol=1e-9)
 
 
 def test_a_node_that_never_errs_does_no_harm() -> None:
@@ -80,14 +81,14 @@ def test_a_node_that_never_errs_does_no_harm() -> None:
     errors[1] = 0
     values = np.array([[9.0], [5], [2], [2], [5]])
     for method in METHODS:
-        made = coherent(TREE, method, values, errors)
+        made = coherent(TREE, method, values, moments_of(method, errors, {}))
         assert np.isfinite(made).all()
         np.testing.assert_allclose(made, TREE.sums(made[2:]))
 
 
 def test_without_past_errors_the_leaves_are_summed() -> None:
     values = np.array([[9.0], [5], [2], [2], [5]])
-    made = coherent(TREE, "mint", values, np.ones((5, 3)))
+    made = coherent(TREE, "mint", values, moments_of("mint", np.ones((5, 3)), {}))
     assert made.ravel().tolist() == [9, 4, 2, 2, 5]
 
 
@@ -131,7 +132,7 @@ def test_the_total_says_something_to_its_parts() -> None:
 
 
 def test_past_origins_rest_on_errors_of_their_past() -> None:
-    past = _past(TREE, answer("mint").before)
+    past = records_of(TREE, answer("mint").before, frozenset())
     for at in (0, 5, past.ds.size - 1):
         assert past.errors(at).shape[1] == int((past.periods <= past.ds[at]).sum())
     assert past.errors(0).shape[1] < past.errors(past.ds.size - 1).shape[1] < past.errors().shape[1]
