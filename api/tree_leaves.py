@@ -14,7 +14,7 @@ from api.service import BORROWING, Inputs, NothingKnownError, history_frame, rea
 from forecast import frequency as freq
 from forecast.like import is_short
 from forecast.series import MIN_PERIODS
-from forecast.totals import cleaned_sales, known_sales
+from forecast.totals import cleaned_versions, known_sales
 from signals.store import CategoryRecord, Snapshot
 
 
@@ -38,14 +38,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class Leaf:
-    """One category; `known` are its sales by label, `cleaned` those without its accepted events.
+    """One category; `known` are its sales by label, `versions` all that was known of them, without accepted events.
 
     `last` is the label of the last period that its forecast starts from: its own, or that of those that it is like.
     """
 
     inputs: Inputs
     known: pd.Series
-    cleaned: pd.Series
+    versions: pd.DataFrame  # ds, y, known_at
     last: np.datetime64
 
     @property
@@ -64,17 +64,15 @@ class Leaf:
     def over(self, newest: pd.Timestamp) -> Leaf:
         """The same with zeros to that period."""
         frequency = self.inputs.record.frequency
-        end = np.datetime64(self.known.index[-1], "D")
-        labels = pd.DatetimeIndex(freq.between(end, np.datetime64(newest, "D"), frequency)[1:])
-        zeros = pd.Series(0.0, index=labels)
-        known, cleaned = (
-            pd.concat([each, zeros.loc[zeros.index > each.index[-1]]]) for each in (self.known, self.cleaned)
-        )
+        labels = freq.between(np.datetime64(self.known.index[-1], "D"), np.datetime64(newest, "D"), frequency)[1:]
+        ds, known_at = pd.DatetimeIndex(labels), pd.DatetimeIndex(freq.spans(labels, frequency)[1])
+        known = pd.concat([self.known, pd.Series(0.0, index=ds)])
+        versions = pd.concat([self.versions, pd.DataFrame({"ds": ds, "y": 0.0, "known_at": known_at})])
         history = pd.DataFrame({"ds": known.index, "y": known.to_numpy()})
         phases = self.inputs.phases
         whole = phases.at_full_level(history, frequency) if phases else history
         return Leaf(
-            replace(self.inputs, history=whole, like={}, warnings=()), known, cleaned, np.datetime64(newest, "D")
+            replace(self.inputs, history=whole, like={}, warnings=()), known, versions, np.datetime64(newest, "D")
         )
 
 
@@ -113,15 +111,14 @@ def _leaf(asked: Asked, inputs: Inputs, *, told: bool) -> Leaf:
             raise LeftOutError(
                 f"{record.category} has no sales and is left out: the engine {asked.engine} borrows nothing"
             )
-    cleaned = known if known.size < MIN_PERIODS else cleaned_sales(raw, record.frequency, moment, inputs.events)
-    return Leaf(inputs, known, cleaned, _last(inputs, cleaned, moment))
+    versions = raw if known.size < MIN_PERIODS else cleaned_versions(raw, record.frequency, moment, inputs.events)
+    return Leaf(inputs, known, versions, _last(inputs, versions, moment))
 
 
-def _last(inputs: Inputs, cleaned: pd.Series, moment: pd.Timestamp) -> np.datetime64:
-    if not cleaned.empty:
-        return np.datetime64(cleaned.index[-1], "D")
+def _last(inputs: Inputs, versions: pd.DataFrame, moment: pd.Timestamp) -> np.datetime64:
     frequency = inputs.record.frequency
-    found = [known_sales(one.history, frequency, moment) for one in inputs.like.values()]
+    histories = [one.history for one in inputs.like.values()] if versions.empty else [versions]
+    found = [known_sales(one, frequency, moment) for one in histories if not one.empty]
     ends = [one.index[-1] for one in found if not one.empty]
     if not ends:
         raise LeftOutError(f"no sales of {inputs.record.category} are known: it is left out")

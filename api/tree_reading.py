@@ -19,7 +19,7 @@ from api.service import Inputs, signals_frame
 from api.tree_leaves import Asked, Leaf, LeftOutError, read_leaf
 from forecast import HistoryError, OptionError
 from forecast import frequency as freq
-from forecast.totals import summed
+from forecast.totals import known_sales, summed_versions
 from signals.store import CategoryRecord, Snapshot
 
 
@@ -173,7 +173,18 @@ def _ending_alike(asked: Asked, leaves: dict[str, Leaf], warnings: list[str]) ->
             found[name] = one
         else:
             warnings.append(f"{name} is left out: those that it is like have newer sales than the tree")
+    warnings += _told_of_ends(found)
     return found, _End(last, None if stale and not asked.named else asked.moment)
+
+
+def _told_of_ends(leaves: Mapping[str, Leaf]) -> list[str]:
+    """What to say where some are known further than others."""
+    ends = {name: one.known.index[-1] for name, one in leaves.items() if not one.known.empty}
+    first, newest = min(ends.values()), max(ends.values())
+    if first == newest:
+        return []
+    late = ", ".join(name for name, end in ends.items() if end == first)
+    return [f"later sales than {first:%Y-%m-%d} are not known of {late}; those of the others stand as they are"]
 
 
 def _totals(
@@ -193,9 +204,10 @@ def _totals(
     like = [one.inputs.record for one in leaves.values()]
     found = {}
     for name, under in below.items():
-        if not (old := [one.cleaned for one in under if not one.is_new]):
+        if not (old := [one.versions for one in under if not one.is_new]):
             continue
-        history = summed(old, like[0].frequency)
+        history = summed_versions(old)
+        known = known_sales(history, like[0].frequency, pd.Timestamp(asked.moment))
         given = name in records
         found[name] = Inputs(
             record=replace(like[0], category=name, unit=shared(like, "unit"), calendar=shared(like, "calendar")),
@@ -203,7 +215,7 @@ def _totals(
             signals=signals_frame(asked.snapshot, name, as_of=asked.moment, data_version=asked.data_version)
             if given
             else None,
-            horizon=end.after(np.datetime64(history["ds"].iloc[-1], "D"), like[0].frequency),
+            horizon=end.after(np.datetime64(known.index[-1], "D"), like[0].frequency),
             as_of=end.as_of,
             warnings=(),
             events=in_force(asked.snapshot, name, asked.moment, asked.data_version),

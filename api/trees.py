@@ -17,7 +17,7 @@ from api.tree_leaves import Asked
 from api.tree_making import Watch, made_nodes, unwatched
 from api.tree_models import TreeAnswer, TreeRequest
 from api.tree_reading import TreeInputs, read_tree, tree_below
-from forecast import Hierarchy
+from forecast import Hierarchy, OptionError
 from forecast.engines import Wanted
 from forecast.plans import partial_periods, spans_of
 from forecast.reconcile import adding_up
@@ -124,14 +124,18 @@ def _planned(found: Hierarchy, body: TreeRequest, frequency: str) -> tuple[Plann
     """The plan for each category that it is split over, by period, and what to say of it."""
     if body.plan is None:
         return {}, []
+    name = body.plan.category or body.category
+    if name not in found.tree.inner:
+        allowed = f"a category with others below it: {', '.join(found.tree.inner)}"
+        raise OptionError("plan.category", name, allowed)
     ds = found.forecasts[body.category].ds
     texts = [one.period for one in body.plan.periods]
     fields = [f"plan.periods.{i}.period" for i in range(len(texts))]
     spans = spans_of(texts, ds, frequency, fields)
     plan = {one.period: one.value for one in body.plan.periods}
-    split = found.split(body.plan.category or body.category, plan)
+    split = found.split(name, plan)
     by_node = {
-        str(name): dict(zip(rows["ds"].dt.strftime("%Y-%m-%d"), rows["plan"], strict=True))
-        for name, rows in split.groupby("unique_id")
+        str(node): dict(zip(rows["ds"].dt.strftime("%Y-%m-%d"), rows["plan"], strict=True))
+        for node, rows in split.groupby("unique_id")
     }
     return by_node, partial_periods(spans, ds, frequency)

@@ -42,23 +42,39 @@ def known_sales(history: pd.DataFrame, frequency: str, as_of: pd.Timestamp | Non
     return pd.Series(y, index=pd.DatetimeIndex(ds)).reindex(whole)
 
 
-def cleaned_sales(
+def cleaned_versions(
     history: pd.DataFrame, frequency: str, as_of: pd.Timestamp | None, events: Sequence[Event]
-) -> pd.Series:
-    """The same without events, whose periods are bridged: one leaf's event is no gap in the history of a total.
+) -> pd.DataFrame:
+    """A history, `ds, y, known_at`, without events, whose periods are bridged: they are no gaps in that of a total.
 
     Raises HistoryError, and OptionError for an event that is none.
     """
     found = versions(history, frequency, None, as_of)
     known = found.read(as_of)
     without, applied = cleaned(found, known, events)
-    if not applied:
-        return pd.Series(known.y, index=pd.DatetimeIndex(known.ds))
-    rest = without.read(as_of)
-    transform = choose(rest.y)
-    whole = transform.inverse(bridge(transform.forward(rest.y), rest.season_lengths))
-    sold = pd.Series(known.y, index=pd.DatetimeIndex(known.ds)).reindex(pd.DatetimeIndex(rest.ds))
-    return pd.Series(np.where(np.isnan(rest.y) & sold.notna().to_numpy(), whole, rest.y), index=sold.index)
+    y = without.y
+    if applied:
+        rest = without.read(as_of)
+        transform = choose(rest.y)
+        whole = transform.inverse(bridge(transform.forward(rest.y), rest.season_lengths))
+        gone = np.isnan(without.y) & np.isfinite(found.y) & (found.ds <= rest.ds[-1]) & (found.ds >= rest.ds[0])
+        y = np.where(gone, whole[np.clip(np.searchsorted(rest.ds, found.ds), 0, rest.ds.size - 1)], y)
+    return pd.DataFrame({"ds": pd.DatetimeIndex(found.ds), "y": y, "known_at": found.known_at})
+
+
+def summed_versions(leaves: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """`ds, y, known_at` of a total from those of its leaves: a version whenever one of a leaf became known.
+
+    A period has its first when it is known of all of them; before its first sale a leaf sold nothing.
+    """
+    named = [one.set_index(["ds", "known_at"])["y"].fillna(np.inf).rename(i) for i, one in enumerate(leaves)]
+    wide = pd.concat(named, axis=1).sort_index()  # infinite: withdrawn, which is not the same as not known yet
+    wide = wide.groupby(level="ds").ffill()
+    ds = wide.index.get_level_values("ds")
+    for i, one in enumerate(leaves):
+        wide.loc[ds < one["ds"][one["y"].notna()].min(), i] = 0.0
+    total = wide[wide.notna().all(axis=1)].sum(axis=1)
+    return total.where(np.isfinite(total)).rename("y").reset_index()
 
 
 def summed(leaves: Sequence[pd.Series], frequency: str) -> pd.DataFrame:

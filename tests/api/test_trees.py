@@ -151,7 +151,7 @@ def test_who_ends_earlier_sets_the_end(tmp_path: Path) -> None:
     fill(tmp_path, Hats=2)
     found = asked(TestClient(create_app(Settings(home=tmp_path))))
     assert [row["kind"] for row in found["nodes"][0]["periods"]] == ["nowcast"] * 2 + ["forecast"] * 4
-    assert any("later sales of Hats are not known" in text for text in found["warnings"])
+    assert any("are not known of Hats; those of the others stand as they are" in text for text in found["warnings"])
 
 
 def test_what_is_no_longer_sold_is_zero(tmp_path: Path) -> None:
