@@ -10,7 +10,8 @@ import pandas as pd
 
 from api.likeness import NOTHING_SAID, Said, is_told, kin_of
 from api.security import Caller
-from api.service import BORROWING, Inputs, NothingKnownError, history_frame, read_related
+from api.service import BORROWING, Inputs, history_frame, read_related
+from api.unsold import NothingKnownError
 from forecast import frequency as freq
 from forecast.like import is_short
 from forecast.series import MIN_PERIODS

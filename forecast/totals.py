@@ -32,11 +32,14 @@ _MEDIAN = intervals.PROBABILITIES.size // 2
 
 def known_sales(history: pd.DataFrame, frequency: str, as_of: pd.Timestamp | None) -> pd.Series:
     """The sales that were over and known at a moment, by label, from the first known one to the last; NaN in gaps."""
+    none = pd.Series([], index=pd.DatetimeIndex([]), dtype=float)
+    if history.empty:
+        return none
     found = versions(history, frequency, None, as_of)
     ds, y, _ = found.complete(as_of)
     known = np.flatnonzero(np.isfinite(y))
     if not known.size:
-        return pd.Series([], index=pd.DatetimeIndex([]), dtype=float)
+        return none
     ds, y = ds[known[0] : known[-1] + 1], y[known[0] : known[-1] + 1]
     whole = pd.DatetimeIndex(freq.between(ds[0], ds[-1], found.frequency))
     return pd.Series(y, index=pd.DatetimeIndex(ds)).reindex(whole)
