@@ -98,6 +98,68 @@ def test_a_total_is_split_as_the_parts_are_forecast() -> None:
     np.testing.assert_allclose(top_down(TREE, values), expected)
 
 
+def test_a_total_is_split_by_size_where_some_are_negative() -> None:
+    values = np.array([[-4.0], [-5], [99], [-104], [1]])  # boots sold, sandals returned
+    made = top_down(TREE, values).ravel()
+    assert made[0] == pytest.approx(-4)
+    assert made[2:4] == pytest.approx([99, -104], rel=0.01)
+    np.testing.assert_allclose(made, TREE.sums(made[2:]))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_known_stays(method: Method) -> None:
+    values = np.array([[100.0, 90], [30, 50], [1, 20], [3, 20], [10, 70]])
+    known = np.array([[5.0, np.nan], [np.nan, np.nan], [12.0, np.nan]])
+    errors = np.random.default_rng(3).normal(size=(5, 40))
+    moments = moments_of(method, errors, {})
+    made = coherent(TREE, method, values, moments, known)
+    np.testing.assert_allclose(made, TREE.sums(made[2:]))
+    assert made[[2, 4], 0].tolist() == [5, 12]
+    np.testing.assert_allclose(made[:, 1], coherent(TREE, method, values[:, 1:], moments)[:, 0])
+
+
+def test_errors_of_who_has_no_record_are_taken_as_told() -> None:
+    errors = np.random.default_rng(3).normal(size=(5, 40))
+    for method in ("wls", "mint"):
+        moments = moments_of(method, errors, {3: 7.0})
+        assert moments is not None
+        assert moments[3].tolist() == [0, 0, 0, 49, 0]
+        assert moments[0, 0] == pytest.approx(np.square(errors[0]).mean())
+    alone = moments_of("mint", errors[:, :2], dict.fromkeys(range(5), 2.0))
+    assert alone is not None
+    assert alone.tolist() == (4 * np.eye(5)).tolist()
+
+
+def test_what_is_dead_may_still_be_dead() -> None:
+    frame = sales()
+    frame.loc[(frame["unique_id"] == "hats") & (frame["ds"] >= WEEKS[40]), "y"] = 0.0
+    frame.loc[frame["unique_id"] == "sandals", "y"] = 0.0
+    for method in METHODS:
+        found = reconcile(frame, 6, PARENTS, method=method)
+        for name in ("hats", "sandals"):
+            one = found.forecasts[name]
+            low, high = one.interval(95)
+            assert (low <= 0.05 * np.maximum(one.mean, 1)).all()
+            assert (high >= one.mean).all()
+            assert (np.diff(one.grid, axis=1) >= 0).all()
+            parts = one.contributions().drop(columns="ds").sum(axis=1)
+            assert (parts[one.mean == 0] == 0).all()
+
+
+def test_a_short_leaf_borrows_and_its_totals_know() -> None:
+    frame = sales()
+    short = frame[(frame["unique_id"] != "sandals") | (frame["ds"] >= WEEKS[-3])]
+    found = reconcile(short, 6, PARENTS)
+    assert found.before["sandals"].engine.name == "like"
+    assert found.before["sandals"].mean == pytest.approx(np.full(6, 140), rel=0.5)
+    parts = sum(found.before[name].mean for name in LEAVES)
+    assert found.before["all"].mean == pytest.approx(parts, rel=0.1)
+    assert found.before["all"].contributions()["below/sandals"].tolist() == found.before["sandals"].mean.tolist()
+    assert np.isfinite(found.gains["wape_after"].to_numpy(dtype=float)).all()
+    alone = frame[frame["ds"] >= WEEKS[-20]]
+    assert {one.engine.name for one in reconcile(alone, 2, PARENTS).before.values()} == {"fast"}
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_level_adds_up(method: Method) -> None:
     found = answer(method)
