@@ -199,12 +199,9 @@ def adding_up(
     All forecasts end with the same period.
     """
     ds = _span([*leaves.values(), *totals.values()])
-    known = np.full((len(tree.leaves), ds.size), np.nan)
     before: dict[str, Forecast] = {}
-    for i, leaf in enumerate(tree.leaves):
+    for leaf in tree.leaves:
         before[leaf] = laid_on(leaves[leaf], ds, sales[leaf])
-        at = ds < leaves[leaf].ds[0]
-        known[i, at] = before[leaf].mean[at]
     for node in tree.inner:
         rest, below = totals.get(node), tree.leaves_of(node)
         if rest is not None:
@@ -212,7 +209,13 @@ def adding_up(
             rest = laid_on(rest, ds, pd.Series(frame["y"].to_numpy(), index=pd.DatetimeIndex(frame["ds"])))
         added = {leaf: before[leaf] for leaf in below if leaf in new}
         before[node] = with_new(rest, added, node) if added or rest is None else rest
-    return _reconciled(tree, method, {name: before[name] for name in tree.names}, new, known)
+    certain = np.stack([_certain(before[leaf]) for leaf in tree.leaves])
+    return _reconciled(tree, method, {name: before[name] for name in tree.names}, new, certain)
+
+
+def _certain(made: Forecast) -> FloatArray:
+    """The values of periods that are known, closed or after the end of a category; NaN for others."""
+    return np.where(np.ptp(made.grid, axis=1) == 0, made.mean, np.nan)
 
 
 def _span(made: Sequence[Forecast]) -> freq.Days:
@@ -222,18 +225,18 @@ def _span(made: Sequence[Forecast]) -> freq.Days:
 
 
 def _reconciled(
-    tree: Tree, method: Method, before: dict[str, Forecast], new: frozenset[str], known: FloatArray
+    tree: Tree, method: Method, before: dict[str, Forecast], new: frozenset[str], certain: FloatArray
 ) -> Hierarchy:
     past = records_of(tree, before, new)
     positive = np.array([bool((before[leaf].history["y"].fillna(0) >= 0).all()) for leaf in tree.leaves])
 
     def summed_up(values: FloatArray, at: int | None, fixed: FloatArray | None = None) -> FloatArray:
         made = coherent(tree, method, values, past.moments(method, at), fixed)[len(tree.inner) :]
-        return tree.sums(np.where(positive[:, None], np.maximum(made, 0.0), made))
+        return tree.sums(np.where(positive[:, None], np.maximum(made, 0.0), made) + 0.0)  # no -0
 
     told = [summed_up(past.mean[:, i], i) for i in range(past.ds.size)]
     after = np.stack(told, axis=1) if told else past.mean
-    mean = summed_up(np.array([before[name].mean for name in tree.names]), None, known)
+    mean = summed_up(np.array([before[name].mean for name in tree.names]), None, certain)
     wider = _wider(past, after)
     forecasts = {name: _moved(before[name], mean[i], wider[i], method) for i, name in enumerate(tree.names)}
     scales = np.array([before[name].backtest.scale for name in tree.names])
