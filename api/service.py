@@ -28,11 +28,10 @@ from forecast import (
     forecast_like,
 )
 from forecast.engines import Wanted
-from forecast.like import is_short, known_periods
+from forecast.like import BORROWING, is_short, known_periods
 from signals.store import CategoryRecord, Snapshot
 
 AsOf = str | dt.date | dt.datetime | None  # pd.Timestamp is a datetime; without an offset it is UTC
-BORROWING = ("fast", "detailed", "auto")  # engines in whose place a short history borrows; others were meant
 NOT_BORROWED = "like: nothing is borrowed, for the history is as long as a season"
 MAX_NOWCAST_DAYS = 92  # one quarter: the longest period that can be missing while sales still arrive on time
 

@@ -10,10 +10,10 @@ import pandas as pd
 
 from api.likeness import NOTHING_SAID, Said, is_told, kin_of
 from api.security import Caller
-from api.service import BORROWING, Inputs, history_frame, read_related
+from api.service import Inputs, history_frame, read_related
 from api.unsold import NothingKnownError
 from forecast import frequency as freq
-from forecast.like import is_short
+from forecast.like import BORROWING, is_short
 from forecast.series import MIN_PERIODS
 from forecast.totals import cleaned_versions, known_sales
 from signals.store import CategoryRecord, Snapshot
@@ -52,7 +52,13 @@ class Leaf:
     @property
     def is_new(self) -> bool:
         """Whether its own history does not tell its forecast: it borrows, begins or ends, or is as good as none."""
-        return bool(self.inputs.like) or bool(self.inputs.phases) or self.known.size < MIN_PERIODS
+        if self.inputs.like or self.known.size < MIN_PERIODS or self.inputs.phases.ends is not None:
+            return True
+        begins = self.inputs.phases.begins
+        if begins is None:
+            return False
+        since = int((self.known.index > pd.Timestamp(begins.last)).sum())
+        return is_short(since, self.inputs.record.frequency)
 
     def is_over(self, newest: pd.Timestamp, max_days: int) -> bool:
         """Whether nothing is sold any more where another was sold in the period `newest`."""

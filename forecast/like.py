@@ -22,6 +22,7 @@ from forecast.scale import SPREAD, guarded
 from forecast.transform import FloatArray, Transform, choose
 
 NAME = "like"
+BORROWING = ("fast", "detailed", "auto")  # engines in whose place a short history borrows; others were meant
 DRIVER = "like/"  # and the name of a relative
 _FAR = 2.0  # a factor that is told as one, and not as 100 %
 _DAY = np.timedelta64(1, "D")

@@ -14,7 +14,7 @@ from forecast import intervals, metrics
 from forecast.coherent import LEAST_ERRORS, METHODS, Method, coherent
 from forecast.core import forecast
 from forecast.errors import HistoryError, OptionError
-from forecast.like import forecast_like, is_short, known_periods
+from forecast.like import BORROWING, forecast_like, is_short, known_periods
 from forecast.plans import Plan, split
 from forecast.records import Records, records_of
 from forecast.result import Forecast
@@ -24,7 +24,6 @@ from forecast.tree import Tree, tree_of
 
 COLUMNS = ("unique_id", "ds", "y")
 DRIVER = "reconciliation"
-BORROWING = ("fast", "detailed", "auto")  # engines in whose place a short history borrows; others were meant
 _NARROWEST, _WIDEST = 0.5, 2.0
 _FAR = 2.0  # a move of so many usual errors is beyond what the interval tells
 _NORMAL = intervals.student(intervals.PROBABILITIES) / intervals.student(np.array([0.8413]))  # in usual errors

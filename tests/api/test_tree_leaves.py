@@ -67,6 +67,18 @@ def test_what_ends_is_taken_from_its_totals(tmp_path: Path) -> None:
     assert any(text.startswith(("sales end from ", "sales end on ")) for text in warned(found, "Boots"))
 
 
+def test_what_began_long_ago_is_part_of_its_totals(tmp_path: Path) -> None:
+    frames = [sold("Boots"), sold("Hats", 2.0, seed=1)]
+    found = asked(client_of(tmp_path, frames, [below("Boots", phase_in=week(-80)), below("Hats")]))
+    assert found["nodes"][0]["engine"]["reason"] == "asked for by name; reconciled by wls"
+    recent = sum(frame["quantity"].to_numpy()[-52:].mean() for frame in frames)
+    assert before(found, "All").mean() == pytest.approx(recent, rel=0.25)
+    gone = asked(
+        client_of(tmp_path / "late", frames, [below("Boots", phase_in=week(-9)), below("Hats", phase_in=week(-9))])
+    )
+    assert gone["nodes"][0]["engine"]["name"] == "sum"
+
+
 def test_what_has_ended_has_no_nowcasts_for_all(tmp_path: Path) -> None:
     records = [below("Boots", phase_out=week(-3)), below("Hats")]
     found = asked(client_of(tmp_path, [sold("Boots", late=3), sold("Hats", seed=1)], records))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from api.app import create_app
 from api.cli import cli
 from api.client import Client
 from api.keys import create
+from api.security import ANYBODY
 from api.settings import Settings
+from api.tree_models import TreeRequest
+from api.trees import answer_tree
 from forecast.coherent import METHODS
-from signals.store import Batch, submit
+from signals.store import Batch, open_snapshot, submit
 from tests.api.stores import described, last_week, sales
 from tests.api.test_client import through
 
@@ -236,6 +240,20 @@ def test_the_command_for_programs(home: Path, client: TestClient) -> None:
     assert found["method"] == "mint"
     served = asked(client, category="Shoes", method="mint", horizon=8)
     np.testing.assert_allclose(values(found)["Shoes"], values(served)["Shoes"])
+
+
+def test_who_watches_is_told_of_each_node(home: Path) -> None:
+    told: list[str] = []
+
+    def watch(nodes: int) -> Callable[[], None]:
+        told.append(f"of {nodes}")
+        return lambda: told.append("one")
+
+    body = TreeRequest(category="All", horizon=2)
+    alone = answer_tree(open_snapshot(home), Settings(home=home), body, ANYBODY, watch=watch)
+    assert told == ["of 5", *["one"] * 5]
+    shared = answer_tree(open_snapshot(home), Settings(home=home), body, ANYBODY, processes=2)
+    assert [node.total for node in shared.nodes] == pytest.approx([node.total for node in alone.nodes], rel=1e-9)
 
 
 def test_the_typed_client(client: TestClient, tmp_path: Path) -> None:
