@@ -16,6 +16,7 @@ from api.commands import (
     jobs,
     keys,
     ledger,
+    life,
     listings,
     overrides,
     run,
@@ -119,7 +120,7 @@ def _add(group: click.Group, command: click.Command) -> None:
 
 
 NOUNS = (
-    erp_imports, imports, sales, signals, forecasts, ledger, scenarios, trees, events, overrides, scores,
+    erp_imports, imports, sales, signals, forecasts, ledger, scenarios, trees, events, overrides, scores, life,
     run, listings, running, exports, keys, jobs, upkeep,
 )  # fmt: skip
 for noun in NOUNS:

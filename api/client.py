@@ -29,6 +29,7 @@ import httpx
 import orjson
 import stamina
 
+from api.client_life import LifeOfModels
 from api.issued_models import LastForecast
 from api.job_models import JobState
 from api.life.score_models import CategoryScores, CategorySummary, Portfolio
@@ -102,7 +103,7 @@ class _Passing(Exception):  # noqa: N818
         super().__init__(f"{response.status_code} {response.reason_phrase}: {response.text[:200]}")
 
 
-class Client(OverrideCalls):
+class Client(OverrideCalls, LifeOfModels):
     """For one thread at a time; close it, or use it in a `with` block.
 
     `timeout` are the seconds that one call may take with all its tries, `attempts` how many tries it has. Forecasts of

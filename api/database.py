@@ -189,6 +189,71 @@ override_comment = sa.Table(
     sa.Index("comments_of_override", "id", "number"),
 )
 
+veto = sa.Table(  # configurations that a person will not have again for a category
+    "veto",
+    metadata,
+    sa.Column("category", sa.String(200), primary_key=True),
+    sa.Column("configuration", sa.String(40), primary_key=True),
+    sa.Column("moment", sa.DateTime, nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+
+alert = sa.Table(  # what was found to go wrong with a category, see api/life/alerts.py
+    "alert",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("category", sa.String(200), nullable=False),
+    sa.Column("kind", sa.String(40), nullable=False),
+    sa.Column("signal", sa.String(300), nullable=False),  # empty: none
+    sa.Column("since", sa.Date, nullable=False),  # label of the period in which it most likely began
+    sa.Column("found", sa.Date, nullable=False),  # of the one that showed it
+    sa.Column("raised", sa.DateTime, nullable=False),
+    sa.Column("size", sa.Double, nullable=False),
+    sa.Column("cause", sa.String(20), nullable=False),
+    sa.Column("sentence", sa.Text, nullable=False),
+    sa.Column("evidence", sa.Text, nullable=False),  # JSON
+    sa.Column("done", sa.Text, nullable=False, default=""),  # what was done about it
+    sa.Column("state", sa.String(20), nullable=False),  # open, acknowledged, closed
+    sa.Column("changed", sa.DateTime),
+    sa.Column("actor", sa.String(200)),  # who acknowledged or closed it
+    sa.Column("reason", sa.Text),
+    sa.UniqueConstraint("category", "kind", "signal", "found"),
+    sa.Index("alert_by_state", "state", "number"),
+)
+
+watched = sa.Table(  # up to which actual a category was looked at
+    "watched",
+    metadata,
+    sa.Column("category", sa.String(200), primary_key=True),
+    sa.Column("known", sa.DateTime, nullable=False),
+)
+
+retune_part = sa.Table(  # what one part of a search has found, until the search is over
+    "retune_part",
+    metadata,
+    sa.Column("job", sa.String(36), primary_key=True),
+    sa.Column("part", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),  # JSON
+)
+
+life_told = sa.Table(  # up to which alert, or event in the life of a configuration, subscribers were told
+    "life_told",
+    metadata,
+    sa.Column("name", sa.String(20), primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),
+)
+
+canary_failure = sa.Table(  # requests that a challenger could not answer; its champion did in its place
+    "canary_failure",
+    metadata,
+    sa.Column("category", sa.String(200), primary_key=True),
+    sa.Column("configuration", sa.String(40), primary_key=True),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("moment", sa.DateTime, nullable=False),  # of the last
+    sa.Column("error", sa.Text, nullable=False),
+)
+
 
 def now() -> dt.datetime:
     """The clock, as the database holds moments: UTC without a zone."""

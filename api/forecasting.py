@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import logging
 import time
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -18,7 +19,8 @@ from api.errors import invalid_field, known_problem
 from api.fields import LAST
 from api.ledger import Issued, with_inline
 from api.life.configurations import configuration_of
-from api.life.serving import ASKED, CHAMPION, Served, Serving
+from api.life.failures import note_failure
+from api.life.serving import ASKED, CANARY, CHAMPION, Served, Serving
 from api.likeness import said_phases
 from api.made_with import name_here
 from api.metrics import forecast_made
@@ -34,6 +36,7 @@ from forecast import Configuration, Forecast, ForecastError, Phases, SignalValue
 from forecast.configuration import DEFAULT
 from forecast.engines import Wanted
 
+log = logging.getLogger("groundswell")
 RECORDED = ("inline", "made_with", "max_nowcast_days", "moment")  # in a resolved request, beside what can be asked
 
 
@@ -71,7 +74,7 @@ class Forecaster:
         started = time.perf_counter()
         check_limits(body, self.settings)
         served, moment = served or self._served(body, key_id), moment or now()
-        version, result, read = self._result(body, served.configuration, moment)
+        served, (version, result, read) = self._answered(body, served, moment)
         result = _told(result, served)
         answer = {"receipt": receipt or new_receipt()} | as_answer(result, version)
         overrides = self._publish(body, result, answer)
@@ -127,6 +130,22 @@ class Forecaster:
         if body.history is not None or body.category is None:
             return Served(DEFAULT)
         return self.serving.of(body.category, f"{key_id}\n{body.horizon}")
+
+    def _answered(
+        self, body: ForecastRequest, served: Served, moment: dt.datetime
+    ) -> tuple[Served, tuple[int | None, Forecast, float]]:
+        """What came of it, and by which configuration: where a challenger fails, its champion answers."""
+        try:
+            return served, self._result(body, served.configuration, moment)
+        except Exception as error:
+            if served.role != CANARY or served.instead is None:
+                raise
+            instead = Served(served.instead, CHAMPION, f"the challenger {served.configuration.name} failed")
+            # A request that nobody can answer is no failure of the challenger.
+            result = self._result(body, instead.configuration, moment)
+            log.warning("%s: challenger %s failed: %r", body.category, served.configuration.name, error)
+            note_failure(self.settings, body.category or "", served.configuration.name, error)
+            return instead, result
 
     def _result(
         self, body: ForecastRequest, configuration: Configuration, moment: dt.datetime

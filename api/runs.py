@@ -26,6 +26,7 @@ from api.security import Caller
 from api.settings import Settings
 from api.worker import JobFailed, Made, Work
 from forecast.chunk import CHUNK
+from forecast.configuration import DEFAULT
 from forecast.engines import engine
 from signals.connector import ConfigError
 from signals.store import Snapshot
@@ -78,7 +79,7 @@ def _accept(request: dict[str, Any], caller: Caller, jobs: Jobs, name: str = "")
 
 def _each(body: RunRequest, snapshot: Snapshot | None, settings: Settings) -> dict[str, Any]:
     """What every forecast of the run is asked for with."""
-    engine(body.engine)  # refuses an unknown one now, and not once a category
+    engine(body.engine or DEFAULT.engine)  # refuses an unknown one now, and not once a category
     each = body.model_dump(mode="json", exclude={"categories", "sql"})
     each["as_of"] = f"{now().isoformat()}Z"
     if snapshot is not None:

@@ -1,7 +1,7 @@
 """Who calls, and what they may: API keys and tokens become a Caller, which routes ask for a scope.
 
-Scopes: forecast:read, forecast:write, data:read, data:write, jobs:read, jobs:write, metrics:read, admin, and
-override:LAYER for each layer of overrides (setting override_layers).
+Scopes: forecast:read, forecast:write, data:read, data:write, jobs:read, jobs:write, model:write, metrics:read, admin,
+and override:LAYER for each layer of overrides (setting override_layers).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from fastapi import Depends, Request
 from api.errors import Problem
 
 SCOPES = (
-    "forecast:read", "forecast:write", "data:read", "data:write", "jobs:read", "jobs:write", "metrics:read", "admin",
+    "forecast:read", "forecast:write", "data:read", "data:write", "jobs:read", "jobs:write", "model:write",
+    "metrics:read", "admin",
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from api.moments import CLOCKS_DIFFER, parse, told
 from api.unsold import NothingKnownError, nothing_known, record_of
 from forecast import (
     Backtest,
+    Configuration,
     Event,
     Forecast,
     HistoryError,
@@ -59,7 +60,7 @@ def forecast_category(
     *,
     as_of: AsOf = None,
     data_version: int | None = None,
-    engine: str = "fast",
+    engine: str | Configuration = "fast",
     deadline_ms: float | None = None,
     levels: Sequence[int] = (80, 95),
     from_origin: bool = False,
@@ -102,7 +103,7 @@ def backtest_category(
     origins: int | None = None,
     as_of: AsOf = None,
     data_version: int | None = None,
-    engine: str = "fast",
+    engine: str | Configuration = "fast",
     levels: Sequence[int] = (80, 95),
 ) -> Backtest:
     """Backtest one category of the store over rolling origins, each from what was known there.

@@ -112,6 +112,20 @@ class Settings(BaseSettings):
         description="how issued forecasts did is removed so many days after the last period of each; 0: it is kept for "
         "ever",
     )
+    retune_days: int = Field(
+        91,
+        ge=0,
+        le=100_000,
+        description="days after which a better configuration is searched for, for each category that is forecast; 0: "
+        "only on drift or by hand",
+    )
+    canary_answers: int = Field(
+        200, ge=1, le=1_000_000, description="answers of a challenger before its share of the requests is raised"
+    )
+    canary_hours: int = Field(24, ge=0, le=100_000, description="hours that each share is held at least")
+    canary_days: int = Field(
+        7, ge=0, le=10_000, description="days after which a share is raised also with fewer answers than that"
+    )
     keep_inline_days: int = Field(
         30,
         ge=0,

@@ -13,11 +13,13 @@ import click
 from api.commands import common
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
 
     from api.reports.report import ReportItem
     from api.settings import Settings
-    from forecast import Forecast
+    from forecast import Configuration, Forecast
     from signals.store import Snapshot
 
 LEVELS = click.option(
@@ -43,7 +45,7 @@ PHASE_OUT = click.option("--phase-out", help="When sales end, written in the sam
 @click.command("forecast")
 @click.argument("category")
 @common.horizon
-@common.engine
+@common.serving_engine
 @common.budget
 @LIKE
 @PHASE_IN
@@ -59,7 +61,7 @@ def forecast_command(
     ctx: click.Context,
     category: str,
     horizon: int,
-    engine: str,
+    engine: str | None,
     budget: int | None,
     like: tuple[str, ...],
     phase_in: str | None,
@@ -90,7 +92,7 @@ def forecast_command(
         category,
         horizon,
         as_of=as_of,
-        engine=engine,
+        engine=common.serving(ctx, category, engine),
         deadline_ms=budget,
         levels=levels,
         events=not without_events,
@@ -239,7 +241,7 @@ _NAMED = 3
 @click.option(
     "--origins", type=click.IntRange(1, 500), help="Past moments to forecast from.  [default: as the engine can]"
 )
-@common.engine
+@common.serving_engine
 @common.as_of
 @LEVELS
 @common.as_json
@@ -250,7 +252,7 @@ def backtest_command(
     category: str,
     horizon: int,
     origins: int | None,
-    engine: str,
+    engine: str | None,
     as_of: dt.datetime | None,
     levels: tuple[int, ...],
     as_json: bool,
@@ -263,7 +265,8 @@ def backtest_command(
 
     common.one_format(as_json=as_json, as_csv=as_csv)
     snapshot = common.open_newest(ctx)
-    result = backtest_category(snapshot, category, horizon, origins=origins, as_of=as_of, engine=engine, levels=levels)
+    chosen = common.serving(ctx, category, engine)
+    result = backtest_category(snapshot, category, horizon, origins=origins, as_of=as_of, engine=chosen, levels=levels)
     if as_csv:
         click.echo(result.to_frame().to_csv(index=False, date_format="%Y-%m-%d"), nl=False)
         return
@@ -298,7 +301,7 @@ def _change(value: float | None) -> str:
     "--category", "categories", multiple=True, help="Only this category; repeat it for several.  [default: all]"
 )
 @common.horizon
-@common.engine
+@common.serving_engine
 @common.budget
 @common.as_of
 @click.option("--title", default="Sales forecast", show_default=True, help="Heading of the report.")
@@ -308,7 +311,7 @@ def report_command(
     out: Path,
     categories: tuple[str, ...],
     horizon: int,
-    engine: str,
+    engine: str | None,
     budget: int | None,
     as_of: dt.datetime | None,
     title: str,
@@ -320,9 +323,10 @@ def report_command(
     common.check_budget(engine, budget)
     snapshot = common.open_newest(ctx)
     names = list(categories) or snapshot.names()
-    settings = common.settings_of(ctx)
-    items = report_items(snapshot, names, horizon, engine=engine, budget=budget, as_of=as_of, settings=settings)
-    write_report(out, items, title=title, source_note="", data_version=snapshot.data_version)
+    settings, engines = common.settings_of(ctx), {name: common.serving(ctx, name, engine) for name in names}
+    items = report_items(snapshot, names, horizon, engines=engines, budget=budget, as_of=as_of, settings=settings)
+    wrong = [] if as_of else _wrong(ctx, names)
+    write_report(out, items, title=title, source_note="", data_version=snapshot.data_version, alerts=wrong)
     for sentence in three_sentences(items):
         click.echo(sentence)
     if old := freshness(items, dt.datetime.now(dt.UTC)):
@@ -335,20 +339,25 @@ def report_items(
     names: list[str],
     horizon: int,
     *,
-    engine: str = "fast",
+    engines: Mapping[str, Configuration] | None = None,
     budget: int | None = None,
     as_of: dt.datetime | None = None,
     settings: Settings | None = None,
 ) -> list[ReportItem]:
-    """Forecast each category, with a progress bar where a person watches. `settings`: with overrides."""
+    """Forecast each category, as `engines` says, with a progress bar where a person watches.
+
+    `settings`: with overrides.
+    """
     from api.database import now
     from api.overrides.publishing import answered
     from api.reports.report import ReportItem
     from api.service import forecast_category, moment_of
+    from forecast.configuration import DEFAULT
 
     items = []
     with click.progressbar(names, label="Forecasting", file=sys.stderr, hidden=not common.watched()) as bar:
         for name in bar:
+            engine = (engines or {}).get(name, DEFAULT)
             result = forecast_category(snapshot, name, horizon, as_of=as_of, engine=engine, deadline_ms=budget)
             told = None
             if settings is not None:
@@ -357,12 +366,34 @@ def report_items(
     return items
 
 
-def write_report(out: Path, items: list[ReportItem], *, title: str, source_note: str, data_version: int) -> None:
+def _wrong(ctx: click.Context, names: list[str]) -> list[str]:
+    """A sentence on each alert of these categories that is not closed."""
+    from api.database import FILE
+    from api.life.alerts import UNDER_WAY, alerts
+
+    settings = common.settings_of(ctx)
+    if not settings.database_url and not (settings.home / FILE).exists():  # who only reads makes none
+        return []
+    found = [one for state in UNDER_WAY for one in alerts(settings, categories=names, state=state)[0]]
+    return [f"{one.category}: {one.sentence}" for one in found]
+
+
+def write_report(
+    out: Path,
+    items: list[ReportItem],
+    *,
+    title: str,
+    source_note: str,
+    data_version: int,
+    alerts: Sequence[str] = (),
+) -> None:
     """Write the report whole or not at all."""
     from api.reports.report import build_report
 
     now = dt.datetime.now(dt.UTC)
-    text = build_report(items, title=title, generated_at=now, source_note=source_note, data_version=data_version)
+    text = build_report(
+        items, title=title, generated_at=now, source_note=source_note, data_version=data_version, alerts=alerts
+    )
     part = out.with_name(f".{out.name}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(out)

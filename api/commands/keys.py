@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from api.settings import Settings
 
 SCOPES = (
-    "forecast:read", "forecast:write", "data:read", "data:write", "jobs:read", "jobs:write", "metrics:read", "admin",
+    "forecast:read", "forecast:write", "data:read", "data:write", "jobs:read", "jobs:write", "model:write",
+    "metrics:read", "admin",
 )  # fmt: skip
 USUAL = ("forecast:read", "forecast:write", "data:read", "jobs:read", "jobs:write")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -63,7 +64,7 @@ def keys_command() -> None:
     type=Scope(SCOPES),
     multiple=True,
     help="What the key may do, once for each; override:LAYER for a layer of overrides, such as override:planner.  "
-    "[default: all but data:write, metrics:read, admin and those of layers]",
+    "[default: all but data:write, model:write, metrics:read, admin and those of layers]",
 )
 @click.option(
     "--category", "categories", multiple=True, help="A category that it may see, once for each; default: all."

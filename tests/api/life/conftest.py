@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from api.settings import Settings
+from tests.api.life.lives import fill_poorly
 from tests.api.life.past import fill_revised, issue, mondays, score
 
 WEEKS = 24
@@ -44,3 +45,18 @@ def scored(lived: Settings, tmp_path: Path) -> Settings:
     """A copy of the second of the test's own."""
     shutil.copytree(lived.home, tmp_path / "scored")
     return Settings(home=tmp_path / "scored")
+
+
+@pytest.fixture(scope="session")
+def poor_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A category whose champion did poorly; for tests that copy it."""
+    home = tmp_path_factory.mktemp("poor")
+    fill_poorly(home)
+    return home
+
+
+@pytest.fixture
+def poor(poor_home: Path, tmp_path: Path) -> Path:
+    """A copy of the test's own."""
+    shutil.copytree(poor_home, tmp_path / "poor")
+    return tmp_path / "poor"
