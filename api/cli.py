@@ -18,6 +18,7 @@ from api.commands import (
     ledger,
     life,
     listings,
+    overrides,
     run,
     running,
     sales,
@@ -119,7 +120,7 @@ def _add(group: click.Group, command: click.Command) -> None:
 
 
 NOUNS = (
-    erp_imports, imports, sales, signals, forecasts, ledger, scenarios, trees, events, scores, life,
+    erp_imports, imports, sales, signals, forecasts, ledger, scenarios, trees, events, overrides, scores, life,
     run, listings, running, exports, keys, jobs, upkeep,
 )  # fmt: skip
 for noun in NOUNS:
@@ -130,3 +131,7 @@ for noun in NOUNS:
 def main() -> None:
     """The entry point of the `groundswell` script."""
     cli()
+
+
+if __name__ == "__main__":
+    main()

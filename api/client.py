@@ -22,13 +22,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
 import orjson
 import stamina
-from pydantic import BaseModel
 
 from api.client_life import LifeOfModels
 from api.issued_models import LastForecast
@@ -44,6 +43,8 @@ from api.models import (
     StoredSignal,
     UploadAnswer,
 )
+from api.overrides.calls import Model, OverrideCalls
+from api.overrides.calls import read as _read
 from api.replay_models import Replay
 from api.scenario_models import Evaluation, Scenario, ScenarioHead, ScenarioPage
 from api.tree_models import TreeAnswer
@@ -57,7 +58,6 @@ FORMS = {
 }
 LONGEST_PAUSE = 60.0
 logging.getLogger("stamina").addHandler(logging.NullHandler())  # each try is a line only where logging is set up
-Model = TypeVar("Model", bound=BaseModel)
 Rows = Path | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
 
 
@@ -103,7 +103,7 @@ class _Passing(Exception):  # noqa: N818
         super().__init__(f"{response.status_code} {response.reason_phrase}: {response.text[:200]}")
 
 
-class Client(LifeOfModels):
+class Client(OverrideCalls, LifeOfModels):
     """For one thread at a time; close it, or use it in a `with` block.
 
     `timeout` are the seconds that one call may take with all its tries, `attempts` how many tries it has. Forecasts of
@@ -354,11 +354,6 @@ class _Kept:
     def _read(self, file: Path) -> tuple[ForecastAnswer, dt.datetime]:
         kept = orjson.loads(file.read_bytes())
         return _read(ForecastAnswer, orjson.dumps(kept["answer"])), dt.datetime.fromisoformat(kept["issued"])
-
-
-def _read(model: type[Model], content: bytes) -> Model:
-    """An answer; fields that a newer service has more are left aside."""
-    return model.model_validate_json(content, extra="ignore")
 
 
 def _problem(response: httpx.Response) -> dict[str, Any]:

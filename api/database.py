@@ -153,6 +153,42 @@ life_event = sa.Table(  # whatever was done to a category's configurations, with
     sa.Index("life_event_of_category", "category", "number"),
 )
 
+override_version = sa.Table(  # never changed: each change of an override, its withdrawal too, is a further row
+    "override_version",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(40), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),  # 1, 2, …
+    sa.Column("category", sa.String(200), nullable=False),
+    sa.Column("first", sa.Date, nullable=False),  # first day of its first period
+    sa.Column("last", sa.Date, nullable=False),  # last day of its last
+    sa.Column("frequency", sa.String(10), nullable=False),  # of these periods
+    sa.Column("layer", sa.String(40), nullable=False),
+    sa.Column("action", sa.String(20), nullable=False),  # set, changed, withdrawn or restored
+    sa.Column("moment", sa.DateTime, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("key_id", sa.String(40)),
+    sa.Column("value", sa.Double),  # units a period; none: a relative one
+    sa.Column("percent", sa.Double),  # none: an absolute one
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("expires", sa.DateTime),
+    sa.Column("withdrawn", sa.Boolean, nullable=False),
+    sa.Column("seen", sa.Text, nullable=False),  # JSON: what the author saw of the system's forecast
+    sa.UniqueConstraint("id", "version", name="override_once"),
+    sa.Index("override_of_category", "category", "last"),
+)
+
+override_comment = sa.Table(
+    "override_comment",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(40), nullable=False),  # of the override
+    sa.Column("moment", sa.DateTime, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Index("comments_of_override", "id", "number"),
+)
+
 veto = sa.Table(  # configurations that a person will not have again for a category
     "veto",
     metadata,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api import event_examples, life_examples, scenario_examples, score_examples, tree_examples
+from api.overrides import examples as override_examples
 
 RECEIPT = "fc_01KASQ5Y3V9Q6T4XN0ZC5R8D2H"
 HOST = "https://forecast.example.com"
@@ -192,11 +193,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/sales": ROWS,
     "POST /v1/signals": OBSERVATIONS,
 }
-ANSWERS |= (
-    scenario_examples.ANSWERS
-    | event_examples.ANSWERS
-    | score_examples.ANSWERS
-    | tree_examples.ANSWERS
-    | life_examples.ANSWERS
-)
-BODIES |= scenario_examples.BODIES | event_examples.BODIES | tree_examples.BODIES | life_examples.BODIES
+ANSWERS |= scenario_examples.ANSWERS | event_examples.ANSWERS | score_examples.ANSWERS | tree_examples.ANSWERS
+ANSWERS |= override_examples.ANSWERS | life_examples.ANSWERS
+BODIES |= scenario_examples.BODIES | event_examples.BODIES | tree_examples.BODIES
+BODIES |= override_examples.BODIES | life_examples.BODIES

@@ -34,7 +34,8 @@ BUSY = 2.0  # seconds that pass for a second of work where others have the cores
 GIVE_WAY = 4.0  # times as long as it took it waits then: those who want an answer come first
 _CATEGORY_ROW, _RUN_ROW = TABLES[CATEGORIES.name], TABLES[RUNS.name]
 _VERSION = "categories"  # in fold_state: the data version that category_row shows
-_BEGUN = "begun"  # in fold_state: these tables are filled from a ledger whose marks are theirs
+_BEGUN = "begun with overrides"  # in fold_state: these tables are filled from a ledger whose marks are theirs
+_FORMER = "forecast_row"  # what earlier versions read
 
 
 def fold_until(settings: Settings, stop: threading.Event) -> None:
@@ -71,6 +72,7 @@ def begin(settings: Settings) -> None:
         connection.execute(issued.update().where(issued.c.folded == sa.true()).values(folded=False))
     with writing(rows_engine_of(settings)) as connection:
         if connection.execute(mark).first() is None:
+            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {_FORMER}")
             connection.execute(fold_state.insert().values(name=_BEGUN, value=1))
 
 

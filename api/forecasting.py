@@ -25,6 +25,8 @@ from api.likeness import said_phases
 from api.made_with import name_here
 from api.metrics import forecast_made
 from api.models import ForecastRequest, Values
+from api.overrides.kept import named
+from api.overrides.publishing import in_force, publish_over
 from api.receipts import new_receipt
 from api.security import Caller
 from api.service import MAX_NOWCAST_DAYS, as_answer, moment_of, read_related, run
@@ -75,9 +77,12 @@ class Forecaster:
         served, (version, result, read) = self._answered(body, served, moment)
         result = _told(result, served)
         answer = {"receipt": receipt or new_receipt()} | as_answer(result, version)
+        overrides = self._publish(body, result, answer)
         answer["timing_ms"] = _timing(asked or started, started, read)
         forecast_made(face, result.engine.name, time.perf_counter() - started)
         request, inline = self._resolved(body, served, result, version, moment)
+        if body.history is None and body.overrides != "none":  # made again, the very same ones apply
+            request["overrides"] = overrides
         given, resolved = orjson.dumps(answer), orjson.dumps(request)
         return Issued(answer["receipt"], body.category, given, resolved, face, key_id, run, inline=inline)
 
@@ -105,6 +110,16 @@ class Forecaster:
             if body.history is None
             else with_inline(request, request["history"], request.get("signals", []))
         )
+
+    def _publish(self, body: ForecastRequest, result: Forecast, answer: dict[str, Any]) -> tuple[str, ...]:
+        """Lay overrides on an answer from the store; their references, as they apply."""
+        if body.history is not None or body.category is None or body.overrides == "none":
+            return ()
+        if isinstance(body.overrides, list):
+            found = named(self.settings, body.category, body.overrides)
+        else:
+            found = in_force(self.settings, body.category, answer, moment_of(body.as_of) or now())
+        return publish_over(result, answer, found)
 
     def _served(self, body: ForecastRequest, key_id: str | None) -> Served:
         """The configuration that the request names, or the one that serves its category."""
@@ -164,8 +179,10 @@ def asked_again(settings: Settings, request: bytes, inline: bytes | None = None)
     `inline` is the history that came along with it. Raises OptionError where the configuration is not kept.
     """
     asked = orjson.loads(request)
-    # Those of earlier versions tell neither: only the default served.
+    # Those of earlier versions tell nothing of them: only the default served, and nobody overrode anything.
     role, because = asked.pop("role", CHAMPION), asked.pop("because", "")
+    if "history" not in asked:
+        asked.setdefault("overrides", "none")
     if "configuration" in asked:
         configuration = configuration_of(settings, asked["configuration"])
         del asked["engine"]

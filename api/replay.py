@@ -88,7 +88,7 @@ class Replayer:
     def _business_central(self, request: dict[str, Any], inline: bytes | None) -> bytes:
         if inline is None or "start_key" not in request["business_central"]:
             raise _CannotError("an earlier version of Groundswell made it, which kept no keys of its buckets")
-        return made_again(self._forecaster.snapshots, request, inline).answer
+        return made_again(self._forecaster.snapshots, request, inline, self._forecaster.settings).answer
 
     def _made(self, request: dict[str, Any], inline: bytes | None) -> bytes:
         days = request.get("max_nowcast_days", MAX_NOWCAST_DAYS)

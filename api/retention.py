@@ -63,7 +63,7 @@ def tidy_until(settings: Settings, stop: threading.Event) -> None:
 
 
 def tidy(settings: Settings, stop: threading.Event | None = None) -> Tidied:
-    """Remove what is older than the settings keep_jobs_days, keep_receipts_days and the like say, a few at a time.
+    """Remove what is older than the settings keep_… say, a few at a time.
 
     A job is removed once it is over, a forecast once its rows lie in the tables that OData reads: these go with it.
     """

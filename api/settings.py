@@ -166,6 +166,12 @@ class Settings(BaseSettings):
     max_nowcast_days: int = Field(
         92, ge=0, le=120, description="longest gap between last sales and now that an API forecast fills"
     )
+    override_layers: str = Field(
+        "planner,manager",
+        pattern=r"^[a-z][a-z0-9]{0,29}(, ?[a-z][a-z0-9]{0,29}){0,19}$",
+        description="layers of overrides; a later one goes before an earlier one",
+        json_schema_extra={"allowed": "names of small letters and digits, each once, with commas between"},
+    )
     webhook_targets: Literal["public", "private"] = Field(
         "public",
         description="where webhooks may go; public: https to public addresses; private: also into the own network, and "
@@ -245,6 +251,14 @@ class Settings(BaseSettings):
     def _home_is_named(cls, value: object) -> object:
         if value == "":
             raise ValueError("an empty text names no directory")  # a path would read it as the working directory
+        return value
+
+    @field_validator("override_layers")
+    @classmethod
+    def _layers_are_distinct(cls, value: str) -> str:
+        names = value.replace(" ", "").split(",")
+        if len(set(names)) < len(names):
+            raise ValueError("each layer once")
         return value
 
     @field_validator("trusted_proxies")

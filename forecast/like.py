@@ -11,7 +11,7 @@ import pandas as pd
 
 from forecast import explain, intervals
 from forecast import frequency as freq
-from forecast.backtest import Backtest
+from forecast.backtest import untested
 from forecast.borrowing import Borrowed, borrowed
 from forecast.configuration import Configuration
 from forecast.errors import HistoryError, OptionError
@@ -22,6 +22,7 @@ from forecast.scale import SPREAD, guarded
 from forecast.transform import FloatArray, Transform, choose
 
 NAME = "like"
+BORROWING = ("fast", "detailed", "auto")  # engines in whose place a short history borrows; others were meant
 DRIVER = "like/"  # and the name of a relative
 _FAR = 2.0  # a factor that is told as one, and not as 100 %
 _DAY = np.timedelta64(1, "D")
@@ -101,7 +102,7 @@ def forecast_like(
         levels=checked,
         signals=[],
         importance=explain.importance(made.parts, {}),
-        backtest=_untested(horizon, checked),
+        backtest=untested(NAME, horizon, checked),
         warnings=[*notes, *_remarks(own, terms)],
         fit_ms=1000 * (time.perf_counter() - started),
     )
@@ -156,15 +157,6 @@ def _made(own: Sold, terms: Borrowed, transform: Transform) -> _Made:
     mean = scale.mean(path, *intervals.at(spread, np.array(SPREAD)).T)
     grid = scale.units(path[:, None] + spread)
     return _Made(mean, scale.units(path), grid, explain.contributions(added, mean, transform))
-
-
-def _untested(horizon: int, levels: Sequence[float]) -> Backtest:
-    """The record of a category that cannot be tested on its own past."""
-    none = np.empty((0, horizon))
-    days = np.empty(0, "datetime64[D]")
-    bounds = dict.fromkeys(levels, none)
-    steps = np.arange(1, horizon + 1)
-    return Backtest(NAME, days, steps, none, none, none, none, bounds, bounds, 0.0, none.astype("datetime64[D]"))
 
 
 def _reason(own: Sold, terms: Borrowed) -> str:

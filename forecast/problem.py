@@ -14,6 +14,9 @@ from forecast.regressors import SignalRows, lay
 from forecast.series import Series, Versions
 from forecast.transform import FloatArray, Transform
 
+_USUAL = 12  # periods that say what is usual, where there is no season
+_STALE = 12  # periods after which a plan that has ended counts as given up
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -47,14 +50,16 @@ class Sources:
 
     def problem(self, series: Series, transform: Transform, moment: pd.Timestamp | None) -> Problem:
         """The series on its working scale, bridged, with every signal laid on its periods."""
-        regressors = tuple(lay(rows, series, self.horizon, moment) for rows in self.signals)
-        z = transform.forward(series.y)
         seasons = series.season_lengths
+        laid = (lay(rows, series, self.horizon, moment) for rows in self.signals)
+        year = round(max(seasons, default=_USUAL))
+        regressors = tuple(r.completed(year) if r.edge + _STALE >= len(series) else r for r in laid)
+        z = transform.forward(series.y)
         ds = np.concatenate([series.ds, series.future(self.horizon)])
         known = np.isfinite(z)
         return Problem(
             ds,
-            _bridge(z, seasons),
+            bridge(z, seasons),
             known,
             seasons,
             regressors,
@@ -66,7 +71,7 @@ class Sources:
         )
 
 
-def _bridge(z: FloatArray, seasons: Sequence[float]) -> FloatArray:
+def bridge(z: FloatArray, seasons: Sequence[float]) -> FloatArray:
     """Gaps filled from what lies before them: the last known value, moved as a season before where both were known.
 
     What was filled in moves nothing, or errors would add up over a long gap.

@@ -31,6 +31,7 @@ KINDS = {
     "/v1/runs/": "RUN",
     "/v1/webhooks/": "WEBHOOK",
     "/v1/scenarios/": "SCENARIO",
+    "/overrides/": "OVERRIDE",
 }
 EXAMPLE = re.compile(r"^\$ curl (.+)\n((?:[^$`].*\n)*)", re.MULTILINE)
 

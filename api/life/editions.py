@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import logging
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -128,12 +129,10 @@ def edition_of(row: Row) -> dict[str, Any] | None:
     """What a forecast of the ledger is as an edition; None where it does not speak for the store."""
     if row["category"] is None:
         return None
-    found = as_issued(row)
-    if not is_current(found):
-        return None
     try:
-        return _edition(row, orjson.loads(found.answer))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        found = as_issued(row)
+        return _edition(row, orjson.loads(found.answer)) if is_current(found) else None
+    except (KeyError, TypeError, ValueError, IndexError, zlib.error) as error:
         log.error("forecast %s cannot be scored: %r", row["receipt"], error)
         return None
 

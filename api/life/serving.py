@@ -21,7 +21,7 @@ from api.life.configurations import configuration_of
 from api.settings import Settings
 from forecast import Configuration
 from forecast.configuration import DEFAULT
-from forecast.share import takes
+from forecast.promotion import takes
 
 CHAMPION, CANARY, ASKED = "champion", "canary", "asked"
 LOOK_SECONDS = 1.0  # what was decided elsewhere holds here after at most as long

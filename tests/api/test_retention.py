@@ -123,13 +123,13 @@ def test_a_run_goes_with_its_failures_and_workflow(settings: Settings) -> None:
         jobs = Jobs(settings)
         wait_for(lambda: (found := jobs.status(run)) is not None and found.is_over)
     fold(settings)
-    assert tidy(settings) == Tidied(0, 0, 0, 0, 0, 0)
+    assert tidy(settings) == Tidied(0, 0, 0, 0, 0, 0, 0)
     with writing(engine_of(settings)) as connection:
         connection.execute(job.update().values(finished=LONG_AGO))
         connection.execute(sa.text("UPDATE workflow_status SET completed_at = 0"))
     place = settings.home / "state" / "runs" / run
     assert place.exists()
-    assert tidy(settings) == Tidied(1, 0, 1, 0, 0, 0)
+    assert tidy(settings) == Tidied(1, 0, 1, 0, 0, 0, 0)
     assert not place.exists()
     assert jobs.status(run) is None
     assert client.get(f"/v1/runs/{run}").status_code == 404
@@ -146,7 +146,7 @@ def test_what_is_under_way_stays_however_old(settings: Settings) -> None:
     age(settings, job, accepted=LONG_AGO)
     with writing(engine_of(settings)) as connection:  # as of a worker that gave up
         connection.execute(sa.text("UPDATE workflow_status SET status = 'ERROR', completed_at = 0"))
-    assert tidy(settings) == Tidied(0, 0, 0, 0, 0, 0)
+    assert tidy(settings) == Tidied(0, 0, 0, 0, 0, 0, 0)
     assert jobs.status(number) is not None
     assert jobs.stranded([number]) == [number]
 
