@@ -190,4 +190,4 @@ def test_the_command_line_does_the_same(settings: Settings) -> None:
     assert "not the champion" in call(settings, "model", "veto", "Boots", POOR.name, fails=2)
     assert "new alerts" in call(settings, "model", "look")
     assert "job " in call(settings, "retune", "Boots", "--later")
-    assert "unknown category" in call(settings, "model", "pin", "Bots", fails=1)
+    assert "no category is called" in call(settings, "model", "pin", "Bots", fails=1)
