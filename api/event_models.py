@@ -19,8 +19,12 @@ class DecisionRequest(Request):
     """A decision of a person on an event: one that was proposed, or one that they know of."""
 
     kind: EventKind
-    first: Day = Field(description="its first day, or any day of its first period")
-    last: Day | None = Field(None, description="its last day, or any day of its last period; null: the same as `first`")
+    first: Day = Field(description="its first day, or any day of its first period; without `last` any day of it")
+    last: Day | None = Field(
+        None,
+        description="its last day, or any day of its last period; null: all of the known event that holds `first`, or "
+        "that period alone",
+    )
     decision: Literal["accepted", "refused"]
     author: Line | None = Field(None, description="who decides; null: the name of the API key")
     reason: Line | None = Field(None, description="why")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -19,12 +19,16 @@ from api.service import Inputs, moment_of, read_inputs, run
 from forecast import Event, OptionError, Proposal, detect
 from forecast import frequency as freq
 from forecast.engines import Wanted
-from forecast.events import LEVEL_SHIFT, NAMES, day_of, labels_of, periods_named
+from forecast.events import LEVEL_SHIFT, NAMES, day_of, labels_of, periods_named, taken_out
+from forecast.series import MIN_PERIODS
+from forecast.words import number
 from signals.batch import Batch
 from signals.store import Snapshot
 
 FAST = Wanted("fast")
 _SAME_SHIFT = 3  # periods by which a level shift may be found elsewhere when more sales are known
+_SAME_EXTENT = 0.5  # share of the days of either that two events have in common which are one
+_LEAST_LEFT = 0.1  # share of the known periods that events have to leave
 _EVIDENCE = ("size", "size_pct", "score", "sentence")
 
 
@@ -99,7 +103,9 @@ def _known(snapshot: Snapshot, asked: Asked, inputs: Inputs) -> list[_Told]:
         taken.setdefault(one.event, []).append(one)
     proposed = {_event_of(one, inputs.record.frequency): one for one in _proposals(inputs)}
     decided = [_Told(event, proposed.get(event), tuple(decisions)) for event, decisions in taken.items()]
-    fresh = [_Told(event, one) for event, one in proposed.items() if not any(_same(event, e, inputs) for e in taken)]
+    fresh = [
+        _Told(event, one) for event, one in proposed.items() if not any(_settles(d, event, inputs) for d in decided)
+    ]
     return sorted([*decided, *fresh], key=lambda told: (told.event.first, told.event.last, told.event.kind))
 
 
@@ -125,13 +131,22 @@ def _whole(event: Event, frequency: str) -> Event:
     return Event(event.kind, day_of(starts[0]), day_of(ends[1] - np.timedelta64(1, "D")))
 
 
-def _same(event: Event, other: Event, inputs: Inputs) -> bool:
-    """Whether a proposal is what was decided on, if not to the day: then it is not proposed again."""
-    shifts = (event.kind == LEVEL_SHIFT, other.kind == LEVEL_SHIFT)
-    if any(shifts):
-        ends = np.sort(np.array([labels_of(e, inputs.record.frequency)[0] for e in (event, other)]))
-        return all(shifts) and freq.between(ends[0], ends[1], inputs.record.frequency).size <= _SAME_SHIFT + 1
-    return event.first <= other.last and other.first <= event.last
+def _settles(decided: _Told, proposed: Event, inputs: Inputs) -> bool:
+    """Whether a decision leaves nothing to propose: on that very event, if not to the day, or taking all of it out."""
+    other = decided.event
+    if LEVEL_SHIFT in (proposed.kind, other.kind):
+        ends = np.sort(np.array([labels_of(e, inputs.record.frequency)[0] for e in (proposed, other)]))
+        near = freq.between(ends[0], ends[1], inputs.record.frequency).size <= _SAME_SHIFT + 1
+        return proposed.kind == other.kind and near
+    common = (min(proposed.last, other.last) - max(proposed.first, other.first)).days + 1
+    if decided.state == "accepted" and common == _days(proposed):
+        return True
+    least = _SAME_EXTENT if proposed.kind == other.kind else 1.0
+    return common >= least * (_days(proposed) + _days(other) - common)
+
+
+def _days(event: Event) -> int:
+    return (event.last - event.first).days + 1
 
 
 def _told(one: _Told, frequency: str) -> SalesEvent:
@@ -184,35 +199,57 @@ def _beside(changed: Mapping[str, Any], plain: Mapping[str, Any]) -> Beside:
 
 @dataclass(frozen=True)
 class Decided:
-    """A decision that a person takes."""
+    """A decision that a person takes; `whole`: on all of the event that is known to hold the day which they named."""
 
     event: Event
     decision: str
     author: str
     reason: str | None = None
+    whole: bool = False
 
 
 def wanted_of(body: DecisionRequest, author: str) -> Decided:
     """A decision as it was asked for; `author` decides where the request names nobody."""
     event = Event(body.kind, body.first, body.last or body.first)
-    return Decided(event, body.decision, body.author or author, body.reason)
+    return Decided(event, body.decision, body.author or author, body.reason, whole=body.last is None)
 
 
 def decided(snapshot: Snapshot, category: str, wanted: Decided) -> tuple[Event, Batch]:
     """The event that a decision is about, from its first day to its last, and the batch that keeps the decision.
 
-    Raises OptionError for an event outside the sales, and for a refusal of what nobody has proposed or accepted.
+    Raises OptionError for an event outside the sales, one that would leave next to nothing of them, and for a refusal
+    of what nobody has proposed or accepted.
     """
     asked = asked_of(snapshot, category)
     inputs = _read(snapshot, asked)
     event = _whole(wanted.event, inputs.record.frequency)
-    _check_inside(event, inputs)
     known = {one.event: one for one in _known(snapshot, asked, inputs)}
+    if wanted.whole and event not in known:
+        event = _around(event, known)
+    _check_inside(event, inputs)
     if event not in known and wanted.decision == "refused":
         raise OptionError(
             "event", f"{event.kind} {event.first} to {event.last}", "an event that is proposed or accepted"
         )
+    if wanted.decision == "accepted":
+        _check_left(event, inputs)
     return event, _batch(category, event, wanted, known.get(event))
+
+
+def _around(event: Event, known: Collection[Event]) -> Event:
+    """The longest known event of its kind with all its days in it; the event itself where there is none."""
+    holding = (e for e in known if e.kind == event.kind and e.first <= event.first and event.last <= e.last)
+    return max(holding, key=_days, default=event)
+
+
+def _check_left(event: Event, inputs: Inputs) -> None:
+    """Raises OptionError for an event that leaves next to nothing, with those that were accepted before."""
+    sold = inputs.history.dropna(subset=["y"])["ds"].unique()
+    ds, frequency = np.array(sold, "datetime64[D]"), inputs.record.frequency
+    before, left = (int((~taken_out(ds, e, frequency)).sum()) for e in (inputs.events, (*inputs.events, event)))
+    if left < before and left < max(MIN_PERIODS, _LEAST_LEFT * ds.size):
+        was = f"{event.kind} {event.first} to {event.last}, which leaves {left} of {ds.size} known periods"
+        raise OptionError("event", was, f"events that leave {number(100 * _LEAST_LEFT)} % of them or more")
 
 
 def _check_inside(event: Event, inputs: Inputs) -> None:
@@ -233,11 +270,6 @@ def _batch(category: str, event: Event, wanted: Decided, known: _Told | None) ->
         "reason": wanted.reason, "evidence": evidence,
     }  # fmt: skip
     return Batch("events", events=pd.DataFrame([row]))
-
-
-def begun_at(events: CategoryEvents, kind: str, first: dt.date) -> dt.date:
-    """The last period of the known event that begins at a period's label; the same day where there is none."""
-    return next((one.last for one in events.events if (one.kind, one.first) == (kind, first)), first)
 
 
 def found(events: Sequence[SalesEvent], event: Event, frequency: str) -> SalesEvent:

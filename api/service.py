@@ -18,6 +18,7 @@ from api.moments import CLOCKS_DIFFER, parse, told
 from api.unsold import NothingKnownError, nothing_known, record_of
 from forecast import (
     Backtest,
+    Configuration,
     Event,
     Forecast,
     HistoryError,
@@ -59,7 +60,7 @@ def forecast_category(
     *,
     as_of: AsOf = None,
     data_version: int | None = None,
-    engine: str = "fast",
+    engine: str | Configuration = "fast",
     deadline_ms: float | None = None,
     levels: Sequence[int] = (80, 95),
     from_origin: bool = False,
@@ -102,7 +103,7 @@ def backtest_category(
     origins: int | None = None,
     as_of: AsOf = None,
     data_version: int | None = None,
-    engine: str = "fast",
+    engine: str | Configuration = "fast",
     levels: Sequence[int] = (80, 95),
 ) -> Backtest:
     """Backtest one category of the store over rolling origins, each from what was known there.
@@ -193,6 +194,7 @@ def read_related(
     from_origin: bool = False,
     max_nowcast_days: int = MAX_NOWCAST_DAYS,
     events: bool = True,
+    now: dt.datetime | None = None,
 ) -> Inputs:
     """As `read_inputs`, at full level where the category begins or ends, and with those that a short history is like.
 
@@ -209,6 +211,7 @@ def read_related(
         from_origin=from_origin,
         max_nowcast_days=max_nowcast_days,
         events=events,
+        now=now,
     )
     phases = phases_of(record, said)
     if said.like:
@@ -262,11 +265,15 @@ def read_inputs(
     from_origin: bool = False,
     max_nowcast_days: int = MAX_NOWCAST_DAYS,
     events: bool = True,
+    now: dt.datetime | None = None,
 ) -> Inputs:
-    """Read what a forecast of one category needs (see `forecast_category`)."""
+    """Read what a forecast of one category needs (see `forecast_category`).
+
+    `now`, UTC without a zone, is the moment of forecasting where no `as_of` was asked for; default: the clock.
+    """
     version = snapshot.data_version if data_version is None else data_version  # one state for all reads
     record = record_of(snapshot, category, version)
-    moment = moment_of(as_of) or _now()
+    moment = moment_of(as_of) or now or _now()
     sales = snapshot.sales(category, moment, version, vintages=True)
     if sales.empty:
         raise nothing_known(snapshot, category, moment, version)

@@ -10,6 +10,8 @@ from typing import Any
 import orjson
 
 from api.errors import invalid_field
+from api.overrides import applying
+from api.overrides.publishing import left_out
 from api.security import Caller
 from api.service import moment_of
 from api.settings import Settings
@@ -65,7 +67,10 @@ def answer_tree(
         raise HistoryError("history", "; ".join(notes), "sales of one category at least that can be forecast")
     tree = tree_of(read.parents)
     found = adding_up(tree, body.method, made.of(tree.leaves), made.of(read.totals), read.new, read.sales)
-    return TreeAnswer.model_validate_json(orjson.dumps(_told(found, read, body, version, notes)))
+    told = _told(found, read, body, version, notes)
+    periods = applying.spans_of({"forecast": told["nodes"][0]["periods"], "frequency": read.frequency})
+    told["warnings"] += left_out(settings, parents, periods, asked.moment, "a tree")
+    return TreeAnswer.model_validate_json(orjson.dumps(told))
 
 
 def _check_limit(field: str, value: int, most: int, setting: str) -> None:

@@ -258,7 +258,11 @@ def scored(
     spread = _at(intervals.past(errors, np.array([*SPREAD, *tails])), past.origins, told.origins)
     median = scale.units(told.median)
     mean = scale.mean(told.median, spread[0], spread[1])
-    bounds = scale.units(told.median + spread[len(SPREAD) :])
+    tail = spread[len(SPREAD) :]
+    if problem.transform.log:
+        usual = intervals.usual_level(problem.z, problem.season_lengths)[told.origins]
+        tail = intervals.between(tail, told.median - usual)
+    bounds = scale.units(told.median + tail)
     season = round(series.season_lengths[-1]) if series.season_lengths else 1
     labels = series.grid(problem.horizon).labels
     return Backtest(

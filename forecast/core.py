@@ -32,7 +32,7 @@ from forecast.series import Series, versions
 from forecast.transform import FloatArray, choose
 from forecast.what_if import Mean, WhatIf, outcome
 
-VERSION = "4"  # of the method: answers of another version may differ
+VERSION = "5"  # of the method: answers of another version may differ
 _TOLD = 0.005  # a smaller weight of a stack's member is as good as none
 RESERVED = ("level", "trend", "season", "calendar", "remainder", "guard", "closed", BEGINS, ENDS, "ds")
 
@@ -108,7 +108,7 @@ def _answer(
     spread = intervals.now(run.errors, horizon, len(run.problem) - 1)
     mean = run.scale.mean(path, *intervals.at(spread, np.array(SPREAD)).T)
     spread = widened(spread, effects)
-    parts = explain.contributions(terms, mean, run.scale.transform)
+    mean, parts = explain.exact(mean, explain.contributions(terms, mean, run.scale.transform))
     importance = explain.importance(parts, run.path.lately)
     weekdays = plausible.closed_weekdays(run.series)
     shut = plausible.is_closed(run.series.future(horizon), weekdays)
@@ -125,7 +125,7 @@ def _answer(
         kinds=freq.kinds(run.series.future(horizon), run.series.frequency, run.moment),
         mean=np.where(shut, 0.0, mean),
         median=np.where(shut, 0.0, run.scale.units(path)),
-        grid=np.where(shut[:, None], 0.0, run.scale.units(path[:, None] + spread)),
+        grid=np.where(shut[:, None], 0.0, run.scale.units(path[:, None] + _laid(spread, path, run.problem))),
         parts=plausible.close(parts, mean, shut),
         levels=levels,
         signals=_reports(run, importance),
@@ -171,6 +171,14 @@ def what_if(
         changed = _answer(run, checked, effects, category, unit, started)
         outcomes[name] = outcome(name, baseline, changed, effects, mean, compiled.notes)
     return WhatIf(baseline, outcomes)
+
+
+def _laid(spread: FloatArray, path: FloatArray, problem: Problem) -> FloatArray:
+    """Quantiles around the path, (horizon, probabilities), between the logarithmic scale and that of sales."""
+    if not problem.transform.log:
+        return spread
+    usual = intervals.usual_level(problem.z, problem.season_lengths)[-1]
+    return intervals.between(spread, (path - usual)[:, None])
 
 
 def _mean_of(run: _Run) -> Mean:
@@ -264,7 +272,9 @@ def _run(
 
 
 def _engine_used(run: _Run) -> EngineUsed:
-    return EngineUsed(run.engine.name, run.configuration, "champion", _reason(run), tuple(run.path.members))
+    return EngineUsed(
+        run.engine.name, run.configuration, "champion", _reason(run), tuple(run.path.members), run.path.record
+    )
 
 
 def _reason(run: _Run) -> str:
@@ -273,7 +283,19 @@ def _reason(run: _Run) -> str:
         return run.reason
     ranked = sorted(run.path.members.items(), key=lambda item: (-item[1], item[0]))
     told = ", ".join(f"{name} {weight:.2f}" for name, weight in ranked if weight >= _TOLD)
-    return f"{run.reason}; stacked from {told}" if told else run.reason
+    return f"{run.reason}; stacked from {told}{_beside_fast(run)}" if told else run.reason
+
+
+def _beside_fast(run: _Run) -> str:
+    """The stack's error beside the fast engine's at the same past origins, which the record of neither says."""
+    missed = {one.name: one.wape for one in run.path.record}
+    stack, fast = missed.get("stack"), missed.get("fast")
+    if stack is None or fast is None or len(missed) == 2:  # it is the fast engine alone
+        return ""
+    return (
+        f"; at its {run.past.told(run.problem).origins.size} past origins it missed by {100 * stack:.1f} % of sales, "
+        f"the fast engine at the same by {100 * fast:.1f} %"
+    )
 
 
 def _used(signals: list[SignalRows], configuration: Configuration) -> list[SignalRows]:
@@ -302,7 +324,7 @@ def _guarded(terms: dict[str, FloatArray], scale: Scale) -> tuple[dict[str, Floa
 def _reports(run: _Run, importance: list[explain.Importance]) -> list[SignalReport]:
     share = {row.driver: row.share for row in importance}
     labels = np.concatenate([run.series.ds, run.series.future(run.problem.horizon)])
-    edges = {r.name: r.edge for r in run.problem.regressors}
+    edges = {r.name: r.known_to for r in run.problem.regressors}
     if not run.engine.uses_signals:
         unused = f"the engine {run.engine.name} does not use signals"
         return [
@@ -350,12 +372,17 @@ def _warnings(run: _Run, weekdays: list[int], clipped: bool, scenario: bool) -> 
 def _edges(run: _Run) -> list[str]:
     """Signals that end too early, in one sentence a kind."""
     last = len(run.problem) - 1
-    plans = [r for r in run.problem.regressors if r.future_known and r.edge < last + run.problem.horizon]
+    plans = [r for r in run.problem.regressors if r.future_known and r.known_to < last + run.problem.horizon]
     late = [r for r in run.problem.regressors if not r.future_known and 0 <= r.edge < last]
     found = []
-    if plans:
-        names = ", ".join(r.name for r in plans)
-        found.append(f"declared future-known, but without values for the whole horizon: {names}")
+    assumed = [f"{r.name} as {r.x[-1]:g}" for r in plans if r.told is not None]
+    if assumed:
+        found.append(
+            f"planned ahead, but not for the whole horizon; taken as usual after the plan's end: {', '.join(assumed)}"
+        )
+    short = [r.name for r in plans if r.told is None]
+    if short:
+        found.append(f"declared future-known, but without values for the whole horizon: {', '.join(short)}")
     if late:
         names = ", ".join(f"{r.name} ({last - r.edge})" for r in late)
         found.append(f"signals that end before the last known sale, by so many periods: {names}")

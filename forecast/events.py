@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from forecast import frequency as freq
-from forecast.errors import OptionError
+from forecast.errors import HistoryError, OptionError
 from forecast.frequency import Days
 from forecast.robust import jump_at, reach_of, season_of, without_season, without_weekdays
 from forecast.season import BoolArray
-from forecast.series import Series, Versions
+from forecast.series import MIN_PERIODS, Series, Versions
 from forecast.transform import FloatArray, Transform, choose
 from forecast.words import number, span_label
 
@@ -55,9 +55,10 @@ class Applied:
 
 
 def cleaned(versions: Versions, series: Series, events: Sequence[Event]) -> tuple[Versions, tuple[Applied, ...]]:
-    """All versions of a history without events, and which these were, in the order of time; raises OptionError.
+    """All versions of a history without events, and which these were, in the order of time.
 
     `series` is what is known of the history. An event that does not lie in it changes nothing and is not told.
+    Raises OptionError, and HistoryError where events leave no sales.
     """
     if len(events) > MOST_EVENTS:
         raise OptionError("events", f"{len(events)} events", f"up to {MOST_EVENTS} events")
@@ -68,11 +69,21 @@ def cleaned(versions: Versions, series: Series, events: Sequence[Event]) -> tupl
     gone = [span for span in spans if span[0] != LEVEL_SHIFT]
     told = [_taken_out(*span, series.frequency) for span in gone]
     known, y = (np.where(_within(one.ds, gone), np.nan, one.y) for one in (series, versions))
+    left = int(np.isfinite(known).sum())
+    if left < MIN_PERIODS:
+        was = f"{left} of {np.isfinite(series.y).sum()} known periods, its events ({len(gone)}) taken out"
+        allowed = f"at least {MIN_PERIODS} known periods; refuse an event, or forecast without events"
+        raise HistoryError("history", was, allowed)
     for _, first, _ in sorted((s for s in spans if s[0] == LEVEL_SHIFT), key=lambda span: span[1], reverse=True):
         shift = _shift(replace(series, y=known), first)
         known, y = shift.taken_from(series.ds, known), shift.taken_from(versions.ds, y)
         told.append(shift.told(series.frequency))
     return replace(versions, y=y), tuple(sorted(told, key=lambda one: (one.first, one.kind)))
+
+
+def taken_out(ds: Days, events: Sequence[Event], frequency: str) -> BoolArray:
+    """Which of the periods `ds` events take out, (n,): a level shift takes none."""
+    return _within(ds, [(e.kind, *labels_of(e, frequency)) for e in events if e.kind != LEVEL_SHIFT])
 
 
 def labels_of(event: Event, frequency: str) -> tuple[np.datetime64, np.datetime64]:

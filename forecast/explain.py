@@ -15,6 +15,8 @@ import numpy as np
 from forecast.transform import FloatArray, Transform
 
 LEVEL = "level"
+_FAR = 1e6  # times as large as what they add up to: then rounding shows
+_BITS = 49  # of the largest part that are kept, so that sums of up to eight such are exact in any order
 _MIN_PAST = 8  # origins below which a range of shares says too little
 
 
@@ -35,6 +37,22 @@ def contributions(terms: dict[str, FloatArray], mean: FloatArray, transform: Tra
     parts = {name: rate * term for name, term in moves.items()}
     rest = mean - np.sum(list(parts.values()), axis=0) if parts else mean
     return {LEVEL: rest, **parts}
+
+
+def exact(mean: FloatArray, parts: dict[str, FloatArray]) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """`mean` and its parts, rounded where large parts cancel to next to nothing, so that they add up there too.
+
+    There they all become multiples of one power of two, some 1e-15 of the largest part: far below what is told.
+    """
+    largest = np.max(np.abs(list(parts.values())), axis=0)
+    far = largest > _FAR * np.abs(mean)
+    if not far.any():
+        return mean, parts
+    unit = np.exp2(np.ceil(np.log2(np.where(far, largest, 1.0))) - _BITS)
+    rounded = {name: np.where(far, np.round(part / unit) * unit, part) for name, part in parts.items()}
+    moves = [part for name, part in rounded.items() if name != LEVEL]
+    total = np.where(far, np.round(mean / unit) * unit, mean)
+    return total, rounded | {LEVEL: np.where(far, total - np.sum(moves, axis=0), rounded[LEVEL])}
 
 
 def _rate(start: FloatArray, move: FloatArray, transform: Transform) -> FloatArray:

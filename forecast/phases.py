@@ -13,9 +13,12 @@ from forecast.changes import LEVEL_ALLOWED, days_of
 from forecast.errors import OptionError, SignalsError
 from forecast.frequency import Days
 from forecast.result import Forecast
+from forecast.season import BoolArray
 from forecast.transform import FloatArray
+from forecast.words import amount, digits_for, period_noun
 
 BEGINS, ENDS = "phase in", "phase out"  # drivers
+_ROUNDING = 1e-12  # of a share: what sums of days leave of none
 LEAST = 0.2  # share of the usual level below which sales do not say what that is
 
 
@@ -64,9 +67,10 @@ class Phases:
     def at_full_level(self, history: pd.DataFrame, frequency: str) -> pd.DataFrame:
         """A history (`ds`, `y`) as if sales had been whole throughout, from when a fifth of them had begun.
 
-        Of a category that is still to begin, whatever was sold before counts as it is.
+        Of a category that is still to begin, whatever was sold before counts as it is, and so does what is sold after
+        the end; where sales go on as they were, they did not fall before it either.
         """
-        whole = self._whole(history["ds"], frequency)
+        whole = self._whole(history, frequency)
         kept = whole >= LEAST
         return history[kept].assign(y=history["y"][kept] / whole[kept])
 
@@ -79,34 +83,61 @@ class Phases:
             for name, part in ((BEGINS, made.mean * (begun - 1)), (ENDS, made.mean * begun * (left - 1)))
             if part.any()
         }
-        whole = self._whole(made.history["ds"], made.frequency)
+        whole = self._whole(made.history, made.frequency)
+        history = made.history.assign(y=made.history["y"] * whole)
         return replace(
             made,
-            history=made.history.assign(y=made.history["y"] * whole),
+            history=history,
             mean=made.mean * share,
             median=made.median * share,
             grid=made.grid * share[:, None],
             parts=parts,
             importance=explain.importance(parts, {}),
-            warnings=[*made.warnings, *self._told()],
+            warnings=[*made.warnings, *self._told(made, history, bool((whole < 1).any()))],
         )
 
-    def _told(self) -> list[str]:
+    def _told(self, made: Forecast, history: pd.DataFrame, scaled: bool) -> list[str]:
         begins = f"sales begin {self.begins}: the level is that of after it" if self.begins else None
         ends = f"sales end {self.ends}: nothing is sold after it" if self.ends else None
-        return [text for text in (begins, ends) if text]
+        after = history["y"].to_numpy()[self._after(history["ds"], made.frequency)]
+        sold = float(np.nansum(after))
+        goes_on = (
+            f"sales go on after their end {self.ends}: {amount(sold, made.unit, digits_for([sold]))} in "
+            f"{after.size} {period_noun(made.frequency, after.size)}; is that day right?"
+            if sold > 0
+            else None
+        )
+        quality = (
+            "quality is that of the whole level: past sales of the phase count as if they had been whole"
+            if scaled
+            else None
+        )
+        return [text for text in (begins, ends, goes_on, quality) if text]
 
-    def _whole(self, ds: pd.Series, frequency: str) -> FloatArray:
+    def _whole(self, history: pd.DataFrame, frequency: str) -> FloatArray:
         """What the sales of periods are divided by to tell the whole level."""
-        days = pd.DatetimeIndex(ds).to_numpy().astype("datetime64[D]")
-        begun, left = self._shares(freq.label(days, frequency), frequency)
-        return (begun if begun.any() else 1.0) * np.maximum(left, LEAST)
+        begun, left = self._shares(_labels(history["ds"], frequency), frequency)
+        begun = begun if begun.any() else np.ones(begun.size)
+        y = history["y"].to_numpy(dtype=float)
+        before, after = y[(begun == 1) & (left == 1)], y[left == 0]
+        usual = float(np.nanmedian(before)) if np.isfinite(before).any() else 0.0
+        if np.isfinite(after).any() and np.nanmedian(after) > LEAST * usual:
+            return begun
+        return np.asarray(begun * np.where(left == 0, 1.0, np.maximum(left, LEAST)))
+
+    def _after(self, ds: pd.Series, frequency: str) -> BoolArray:
+        """Which periods lie wholly after the end."""
+        return np.asarray(self._shares(_labels(ds, frequency), frequency)[1] == 0)
 
     def _shares(self, labels: Days, frequency: str) -> tuple[FloatArray, FloatArray]:
         """Of each period, the share of its days' sales that has begun, and the one that has not ended."""
         one = np.ones(labels.size)
         begun = _mean(labels, frequency, self.begins, 0) if self.begins else one
         return begun, (1 - _mean(labels, frequency, self.ends, 1) if self.ends else one)
+
+
+def _labels(ds: pd.Series, frequency: str) -> Days:
+    return freq.label(pd.DatetimeIndex(ds).to_numpy().astype("datetime64[D]"), frequency)
 
 
 def _mean(labels: Days, frequency: str, phase: Phase, later: int) -> FloatArray:
@@ -117,4 +148,5 @@ def _mean(labels: Days, frequency: str, phase: Phase, later: int) -> FloatArray:
     days = np.arange(first.min(), after.max())
     total = np.append(0.0, np.cumsum(phase.done(days - later)))
     start, stop = (first - days[0]).astype(int), (after - days[0]).astype(int)
-    return np.asarray((total[stop] - total[start]) / (stop - start))
+    mean = (total[stop] - total[start]) / (stop - start)
+    return np.asarray(np.where(mean < _ROUNDING, 0.0, np.where(mean > 1 - _ROUNDING, 1.0, mean)))

@@ -14,6 +14,9 @@ from forecast.regressors import SignalRows, lay
 from forecast.series import Series, Versions
 from forecast.transform import FloatArray, Transform
 
+_USUAL = 12  # periods that say what is usual, where there is no season
+_STALE = 12  # periods after which a plan that has ended counts as given up
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -47,9 +50,11 @@ class Sources:
 
     def problem(self, series: Series, transform: Transform, moment: pd.Timestamp | None) -> Problem:
         """The series on its working scale, bridged, with every signal laid on its periods."""
-        regressors = tuple(lay(rows, series, self.horizon, moment) for rows in self.signals)
-        z = transform.forward(series.y)
         seasons = series.season_lengths
+        laid = (lay(rows, series, self.horizon, moment) for rows in self.signals)
+        year = round(max(seasons, default=_USUAL))
+        regressors = tuple(r.completed(year) if r.edge + _STALE >= len(series) else r for r in laid)
+        z = transform.forward(series.y)
         ds = np.concatenate([series.ds, series.future(self.horizon)])
         known = np.isfinite(z)
         return Problem(

@@ -31,7 +31,8 @@ class Regressor:
     """One signal on the periods of a series of n periods.
 
     `x` has shape (n + horizon,), NaN where unknown; `edge` is the index of the last known period, so that the signal
-    runs `edge - (n - 1)` periods ahead of sales. `total` tells sums over a period from means.
+    runs `edge - (n - 1)` periods ahead of sales. `total` tells sums over a period from means. Where values after `told`
+    are not known but assumed, that is the index of the last known one.
     """
 
     name: str
@@ -39,6 +40,25 @@ class Regressor:
     edge: int
     future_known: bool
     total: bool = False
+    told: int | None = None
+
+    @property
+    def known_to(self) -> int:
+        """The index of the last period of which the value is known, and not assumed."""
+        return self.edge if self.told is None else self.told
+
+    def completed(self, usual: int) -> Regressor:
+        """A plan that ends early with what is usual after its end: nothing where zeros are in it, else its median.
+
+        The median is that of its last `usual` known values. Others stay as they are.
+        """
+        if not self.future_known or not 0 <= self.edge < self.x.size - 1:
+            return self
+        known = self.x[: self.edge + 1]
+        known = known[np.isfinite(known)]
+        x = self.x.copy()
+        x[self.edge + 1 :] = 0.0 if (known == 0).any() else median(known[-usual:])
+        return replace(self, x=x, edge=x.size - 1, told=self.edge)
 
     def at(self, origin: int, last: int, horizon: int) -> Regressor:
         """The same signal as seen at a past origin, with the ragged edge that it has at `last`."""

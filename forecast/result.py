@@ -10,6 +10,7 @@ import pandas as pd
 
 from forecast import intervals
 from forecast.backtest import Backtest, Quality
+from forecast.engines.base import MemberRecord
 from forecast.errors import OptionError
 from forecast.events import Applied
 from forecast.explain import Importance
@@ -50,7 +51,8 @@ class SignalReport:
 class EngineUsed:
     """Which engine made the forecast, with which configuration, and why that one.
 
-    `members` are those of a stack that its deadline left, in the order in which they were tried.
+    `members` are those of a stack that its deadline left, in the order in which they were tried, and `record` says what
+    each of them is worth, after the "stack" itself.
     """
 
     name: str
@@ -58,6 +60,7 @@ class EngineUsed:
     role: str
     reason: str
     members: tuple[str, ...] = ()
+    record: tuple[MemberRecord, ...] = ()
 
 
 class _History:
@@ -215,8 +218,10 @@ class Forecast:
 
 def _told(engine: EngineUsed) -> dict[str, Any]:
     """With its members where it is a stack."""
-    members = {"members": list(engine.members)} if engine.members else {}
-    return {name: value for name, value in _plain(engine).items() if name != "members"} | members
+    stack: dict[str, Any] = {"members": list(engine.members)} if engine.members else {}
+    if engine.record:
+        stack["record"] = [dict(vars(one)) for one in engine.record]
+    return {name: value for name, value in _plain(engine).items() if name not in ("members", "record")} | stack
 
 
 def _plain(record: EngineUsed | SignalReport | Quality | Applied) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from forecast.errors import SignalsError
 from forecast.regressors import Regressor, lay, read
 from forecast.response import Response, response
 from forecast.scale import SPREAD
+from forecast.season import BoolArray
 from forecast.series import Series
 from forecast.surprise import moved
 from forecast.transform import FloatArray
@@ -37,7 +38,8 @@ class Effect:
     """What another path of one signal does. `expected` and `changed` are the paths, (horizon,).
 
     `moves` (k, horizon) are how far the signal moves, on its own scale, as seen by sales at each lag of `response`; a
-    step of the working scale is at most `largest`, the largest error so far, as is true of every adjustment.
+    step of the working scale is at most `largest`, the largest error so far, as is true of every adjustment. `seen` are
+    the signal's smallest and largest values so far.
     """
 
     signal: str
@@ -46,21 +48,41 @@ class Effect:
     response: Response
     moves: FloatArray
     largest: float
+    seen: tuple[float, float]
 
     @property
     def step(self) -> FloatArray:
         """The difference on the working scale, (horizon,)."""
-        return self.steps(self.response.coefficient)
+        return np.asarray(np.clip(self._straight, -self.largest, self.largest))
+
+    @property
+    def held(self) -> BoolArray:
+        """Where the step is held at `largest`, (horizon,)."""
+        return np.asarray(self.step != self._straight)
 
     @property
     def doubt(self) -> FloatArray:
-        """The standard error of it, (horizon,)."""
-        size = np.sqrt(np.square(self.response.root.T @ self.moves).sum(axis=0))
-        return np.asarray(np.minimum(size, self.largest))
+        """The standard error of it, (horizon,): no less for a step that is held, which is one more thing not known."""
+        return np.asarray(np.hypot(self._error, self._straight - self.step))
 
     def steps(self, coefficient: FloatArray) -> FloatArray:
-        """The same for other coefficients (…, k), (…, horizon)."""
-        return np.clip(coefficient @ self.moves, -self.largest, self.largest)
+        """What it may be as well, for other coefficients (draws, k): (draws, horizon), around `step`.
+
+        What a held step is short of counts as an error towards the side of it that was cut off.
+        """
+        away = (coefficient - self.response.coefficient) @ self.moves
+        short = self._straight - self.step
+        wider = np.hypot(1.0, short / np.maximum(self._error, _TINY))
+        return np.asarray(self.step + away * np.where(away * short > 0, wider, 1.0))
+
+    @property
+    def _straight(self) -> FloatArray:
+        """A straight line through all that was seen, however far the signal moves."""
+        return np.asarray(self.response.coefficient @ self.moves)
+
+    @property
+    def _error(self) -> FloatArray:
+        return np.asarray(np.sqrt(np.square(self.response.root.T @ self.moves).sum(axis=0)))
 
 
 class Conditional:
@@ -105,7 +127,9 @@ class Conditional:
         ahead = slice(-self.horizon, None)
         moves = found.moves(moved(kept.x, changed)[ahead])
         largest = float(np.nanmax(np.abs(self._fit.errors), initial=0.0))
-        return Effect(name, kept.x[ahead], changed[ahead], found, moves, largest)
+        known = self.known[name].x[: self.known[name].edge + 1][: len(self._series)]
+        seen = (float(np.nanmin(known)), float(np.nanmax(known)))
+        return Effect(name, kept.x[ahead], changed[ahead], found, moves, largest, seen)
 
 
 def widened(spread: FloatArray, effects: Sequence[Effect]) -> FloatArray:

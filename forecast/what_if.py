@@ -109,7 +109,7 @@ def outcome(
         float(difference.sum()),
         _spans(away.sum(axis=-1), levels),
         of_signals,
-        [*notes, *_together(effects)],
+        [*notes, *_held(effects), *_together(effects)],
     )
 
 
@@ -204,6 +204,27 @@ def _why_nothing(effect: Effect) -> str:
     if not effect.response.told:
         return "there is not enough history to tell how sales go with it"
     return "" if effect.moves.any() else "sales follow it after the horizon"
+
+
+def _held(effects: Sequence[Effect]) -> list[str]:
+    """That an effect is no larger than anything seen, of each signal where it is so."""
+    return [
+        f"{_far(one)}: its effect is held at the largest error of the forecast so far, and nobody knows whether it "
+        "would be larger"
+        for one in effects
+        if one.held.any()
+    ]
+
+
+def _far(one: Effect) -> str:
+    low, high = one.seen
+    changed = one.changed[one.changed != one.expected]
+    furthest = float(changed[np.abs(changed - (low + high) / 2).argmax()])
+    digits = digits_for([low, high])
+    seen = f"{number(low, digits)} to {number(high, digits)}"
+    if low <= furthest <= high:
+        return f"this path of {one.signal} would move sales further than they ever strayed"
+    return f"this path of {one.signal} is beyond anything seen ({number(furthest, digits)}, so far {seen})"
 
 
 def _together(effects: Sequence[Effect]) -> list[str]:

@@ -48,6 +48,7 @@ def dated(text: str, weeks: int) -> str:
 
 def same(text: str) -> str:
     """The words and the form: which day it is, and so each figure, differs from week to week."""
+    text = re.sub(r"^(In all \S+: level).*", r"\1", text, flags=re.MULTILINE)  # small drivers come and go
     return re.sub(r"\d[\d,.]*", "0", re.sub(MONTHS, "Jan", re.sub(r" {2,}", "  ", text))).strip()
 
 

@@ -84,8 +84,8 @@ def list_command(ctx: click.Context, category: str, as_of: dt.datetime | None, a
 def accept_command(ctx: click.Context, /, **given: Any) -> None:
     """Accept the event of KIND in CATEGORY from the day FIRST to LAST, or one that only you know of.
 
-    Without LAST it is the one that begins at FIRST, or that period alone. KIND is outlier, stock_out, one_off or
-    level_shift.
+    Without LAST it is all of the one that FIRST is any day of, or that period alone. KIND is outlier, stock_out,
+    one_off or level_shift.
     """
     _decide(ctx, "accepted", **given)
 
@@ -93,7 +93,10 @@ def accept_command(ctx: click.Context, /, **given: Any) -> None:
 @events_command.command("refuse")
 @_decision
 def refuse_command(ctx: click.Context, /, **given: Any) -> None:
-    """Refuse the event of KIND in CATEGORY from the day FIRST to LAST, also one that was accepted before."""
+    """Refuse the event of KIND in CATEGORY from the day FIRST to LAST, also one that was accepted before.
+
+    Without LAST it is all of the one that FIRST is any day of.
+    """
     _decide(ctx, "refused", **given)
 
 
@@ -101,22 +104,20 @@ def _decide(ctx: click.Context, decision: str, *, as_json: bool, author: str | N
     from pydantic import ValidationError
 
     from api.event_models import DecisionRequest
-    from api.events import asked_of, begun_at, decided, events_of, found, wanted_of
+    from api.events import asked_of, decided, events_of, found, wanted_of
     from signals.store import submit
 
     snapshot, category = common.open_newest(ctx), given.pop("category")
-    known = events_of(snapshot, asked_of(snapshot, category))
-    last = given.pop("last") or begun_at(known, given["kind"], given["first"])
+    first, last = (None if day is None else str(day) for day in (given.pop("first"), given.pop("last")))
     try:
-        body = DecisionRequest.model_validate(
-            given | {"first": str(given["first"]), "last": str(last), "decision": decision}
-        )
+        body = DecisionRequest.model_validate(given | {"first": first, "last": last, "decision": decision})
     except ValidationError as error:
         raise common.Misused(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
     event, batch = decided(snapshot, category, wanted_of(body, author or getpass.getuser()))
     submit(common.settings_of(ctx).home, batch)
     newest = common.open_newest(ctx)
-    told = found(events_of(newest, asked_of(newest, category)).events, event, known.frequency)
+    answer = events_of(newest, asked_of(newest, category))
+    told = found(answer.events, event, answer.frequency)
     if as_json:
         common.write_json(told.model_dump(mode="json"))
     else:

@@ -11,13 +11,15 @@ from api.commands import common
 from api.commands.forecasts import LEVELS
 
 if TYPE_CHECKING:
-    from api.scenario_models import Evaluation, Outcome, Scenario
+    from api.scenario_models import Evaluation, Outcome, Scenario, SignalEffect
     from api.scenarios import Scenarios
 
 _CATEGORY = click.option("--category", help="The category, where several have a scenario of that name.")
 _HORIZON = click.option(
     "--horizon", type=click.IntRange(1, 520), help="Periods to forecast.  [default: as it was kept]"
 )
+
+_STEPS = 4  # of a path that are shown
 
 
 @click.group("scenario")
@@ -235,8 +237,24 @@ def _write(answer: Evaluation) -> None:
         click.echo(f"\n{one.name}: {_pct(one.total)} % in all")
         for effect in one.effects:
             click.echo(f"  {effect.sentence}")
+            for line in _path(effect):
+                click.echo(f"    {line}")
     for warning in [*answer.warnings, *(remark for one in answer.scenarios for remark in one.warnings)]:
         common.note(f"note: {warning}")
+
+
+def _path(effect: SignalEffect) -> list[str]:
+    """The path that is expected and the one that is asked for, and when sales follow."""
+    from forecast.words import digits_for, number
+
+    if not effect.path:
+        return []
+    digits = digits_for(value for step in effect.path for value in (step.expected, step.changed))
+    steps = [f"{s.period} {number(s.expected, digits)} → {number(s.changed, digits)}" for s in effect.path[:_STEPS]]
+    if len(effect.path) > _STEPS:
+        steps.append(f"{len(effect.path) - _STEPS} more")
+    lags = ", ".join(number(lag) for lag in effect.lags)
+    return [f"expected → changed: {'; '.join(steps)}", f"periods after which sales follow: {lags}"]
 
 
 def _cells(one: Outcome, at: int, digits: int) -> list[str]:

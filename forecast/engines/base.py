@@ -80,11 +80,25 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class MemberRecord:
+    """A member of a stack, or the whole ("stack"): its weight now, and errors at the stack's past origins.
+
+    `wape` is the member's own error as a share of sales, `wape_without` that of the stack without it, each None where
+    it cannot be told.
+    """
+
+    name: str
+    weight: float
+    wape: float | None
+    wape_without: float | None
+
+
+@dataclass(frozen=True)
 class Path:
     """A median path on the working scale as additive terms, each (horizon,), keyed by driver (level, trend, …).
 
     `lately` has the same drivers at some past origins, each (steps, origins), where the engine can say. A stack says
-    what its `members` weigh as well, and in `notes` which it left out.
+    what its `members` weigh as well, in `notes` which it left out, and in `record` what each is worth.
     """
 
     terms: dict[str, FloatArray]
@@ -92,6 +106,7 @@ class Path:
     lately: dict[str, FloatArray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     members: dict[str, float] = field(default_factory=dict)
+    record: tuple[MemberRecord, ...] = ()
 
     @property
     def median(self) -> FloatArray:

@@ -105,6 +105,21 @@ def test_a_forecast_as_csv(home: Path) -> None:
     assert len(rows) == 3
 
 
+def test_a_forecast_shows_its_drivers_and_what_members_are_worth(home: Path) -> None:
+    shown = done("--home", home, "forecast", "Boots", "--engine", "detailed", "--horizon", 3)
+    answer = json.loads(
+        run("--home", home, "forecast", "Boots", "--engine", "detailed", "--horizon", 3, "--json").stdout
+    )
+    (drivers,) = [line for line in shown.splitlines() if line.startswith("In all ")]
+    total, level = (float(re.sub("[^0-9.]", "", text)) for text in drivers.split(",")[0].split(": "))
+    assert total == pytest.approx(sum(row["value"] for row in answer["forecast"]), abs=1)
+    assert level == pytest.approx(sum(row["contributions"]["level"] for row in answer["forecast"]), abs=1)
+    table = shown[shown.index("member ") :].splitlines()[1:]
+    names = [row["name"] for row in answer["engine"]["record"]]
+    assert names[0] == "stack"
+    assert [line.split()[0] for line in table[: len(names)]] == names
+
+
 def test_as_of_is_a_moment_in_utc(home: Path) -> None:
     answer = json.loads(run("--home", home, "forecast", "Boots", "--json", "--as-of", "2026-03-01").stdout)
     assert answer["as_of"] == "2026-03-01T00:00:00Z"
@@ -113,7 +128,9 @@ def test_as_of_is_a_moment_in_utc(home: Path) -> None:
 
 
 def test_a_backtest_shows_each_lead_time(home: Path) -> None:
-    text = done("--home", home, "backtest", "Boots", "--horizon", 3, "--origins", 9)
+    told = run("--home", home, "backtest", "Boots", "--horizon", 3, "--origins", 9)
+    assert "every lead time counts here" in told.stderr
+    text = told.stdout
     assert "Tested on 9 past origins" in text
     assert [line.split()[0] for line in text.splitlines()[-3:]] == ["1", "2", "3"]
     answer = json.loads(run("--home", home, "backtest", "Boots", "--horizon", 3, "--json").stdout)
@@ -286,3 +303,8 @@ def test_a_closed_pipe_ends_quietly(home: Path) -> None:
         process.stdout.close()
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
+
+
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "api.cli", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("groundswell, version ")

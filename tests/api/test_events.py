@@ -211,6 +211,61 @@ def test_what_cannot_be_decided_is_told(client: TestClient) -> None:
     assert_problem(client.get(address(), params={"horizon": "521"}), 422, "invalid-request")
 
 
+@pytest.mark.parametrize("named", [100, 102, 103])
+def test_one_day_names_all_of_the_event_that_it_lies_in(client: TestClient, named: int) -> None:
+    event = decide(client, first=day(named), last=None).json()
+    assert (event["first"], event["last"], event["state"]) == (day(100), day(103), "accepted")
+    refused = decide(client, first=day(101), last=None, decision="refused").json()
+    assert (refused["first"], refused["last"], len(refused["decisions"])) == (day(100), day(103), 2)
+
+
+def test_a_part_that_is_named_is_decided_on_alone(client: TestClient) -> None:
+    event = decide(client, first=day(101), last=day(101)).json()
+    assert (event["first"], event["last"]) == (day(101), day(101))
+    listed = [(e["first"], e["last"], e["state"]) for e in client.get(address()).json()["events"]]
+    assert listed == [(day(100), day(103), "proposed"), (day(101), day(101), "accepted")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "hidden"),
+    [
+        ({"kind": "one_off", "first": 90, "last": 110, "decision": "accepted"}, True),  # it is all taken out
+        ({"kind": "one_off", "first": 90, "last": 110, "decision": "refused"}, False),
+        ({"kind": "stock_out", "first": 90, "last": 110, "decision": "refused"}, False),
+        ({"kind": "stock_out", "first": 100, "last": 104, "decision": "refused"}, True),  # the same, but for a week
+        ({"kind": "outlier", "first": 101, "last": 101, "decision": "refused"}, False),
+    ],
+)
+def test_a_decision_hides_no_other_event(client: TestClient, fields: dict[str, Any], hidden: bool) -> None:
+    span = {"first": day(fields["first"]), "last": day(fields["last"])}
+    assert decide(client, **fields | span | {"decision": "accepted"}).status_code == 201
+    assert decide(client, **fields | span).status_code == 201
+    states = [e["state"] for e in client.get(address()).json()["events"]]
+    assert ("proposed" not in states) is hidden
+
+
+def test_events_that_leave_next_to_nothing_are_refused(client: TestClient) -> None:
+    problem = assert_problem(decide(client, first=day(0), last=day(WEEKS - 2)), 422, "cannot-forecast")
+    assert "which leaves 1 of 208 known periods" in problem["detail"]
+    assert decide(client, first=day(0), last=day(150)).status_code == 201
+    problem = assert_problem(decide(client, first=day(151), last=day(WEEKS - 2)), 422, "cannot-forecast")
+    assert "leaves 1 of 208" in problem["detail"]
+    assert len(made(client)["events"]) == 1
+
+
+def test_a_history_that_its_events_cover_is_told_as_that(client: TestClient, own: Path) -> None:
+    start, end = labels()[0] - pd.Timedelta(days=6), labels()[-1] + pd.Timedelta(days=1)
+    row = {"category": BOOTS, "start": start, "end": end, "decision": "accepted", "author": "Ann"}
+    shift = row | {"kind": "level_shift", "start": labels()[150] - pd.Timedelta(days=6)}
+    empty = {"reason": None, "evidence": None}
+    rows = [row | {"kind": "one_off"} | empty, shift | {"end": labels()[150] + pd.Timedelta(days=1)} | empty]
+    submit(own, Batch("events", events=pd.DataFrame(rows)))
+    answer = client.post("/v1/forecasts", json={"category": BOOTS, "horizon": 4})
+    problem = assert_problem(answer, 422, "cannot-forecast")
+    assert "0 of 208 known periods, its events (1) taken out" in problem["detail"]
+    assert "known periods, its events" in CliRunner().invoke(cli, ["--home", str(own), "forecast", BOOTS]).stderr
+
+
 def test_a_category_with_a_slash_and_one_that_ends_so(client: TestClient, own: Path) -> None:
     assert client.get(address(HATS)).json()["category"] == HATS
     weekly = pd.DataFrame({"category": ["Sport/events"], "frequency": ["W-SUN"]})
@@ -301,11 +356,13 @@ def test_the_command_line_lists_decides_and_compares(run: Callable[..., Result])
     listed = run("events", "list", BOOTS)
     assert listed.exit_code == 0, listed.output
     assert listed.stdout.splitlines()[1].split()[:4] == [day(100), day(103), "stock_out", "proposed"]
+    assert "neither accepted nor refused (stock_out" in run("forecast", BOOTS, "--horizon", "2").stderr
     accepted = run("events", "accept", BOOTS, "stock_out", day(100), "--author", "Ann", "--reason", "no delivery")
     assert accepted.exit_code == 0, accepted.output
     assert "accepted by Ann, " in accepted.stdout
     assert ": no delivery" in accepted.stdout
     told = run("forecast", BOOTS, "--horizon", "2")
+    assert "neither accepted nor refused" not in told.stderr
     assert "Event: stock-out of the 4 weeks to " in told.stdout
     assert "Event:" not in run("forecast", BOOTS, "--horizon", "2", "--without-events").stdout
     compared = run("events", "compare", BOOTS, "--horizon", "2")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast import backtest, metrics
+from forecast import backtest, forecast, metrics
 from forecast.backtest import Quality
 from forecast.explain import contributions
 from forecast.season import analog_lags
@@ -60,3 +60,14 @@ def test_coverage_is_told_only_with_origins_enough() -> None:
     few, many = (backtest(history, 3, origins=k).quality.coverage["80"] for k in (5, 30))
     assert few is None
     assert many is not None
+
+
+@pytest.mark.parametrize("engine", ["seasonal_naive", "detailed"])
+def test_parts_that_cancel_to_next_to_nothing_add_up_too(engine: str) -> None:
+    spike = np.where(np.arange(400) == 200, 1e5, 0.0)
+    history = pd.DataFrame({"ds": pd.date_range("2020-01-05", periods=400, freq="D"), "y": spike})
+    made = forecast(history, 100, engine=engine)
+    parts = made.contributions().drop(columns="ds")
+    assert (np.abs(made.mean) < 1e-6 * parts.abs().max(axis=1)).any()  # else nothing is put to the test
+    for columns in (list(parts), list(parts)[::-1]):
+        np.testing.assert_allclose(parts[columns].sum(axis=1), made.mean, rtol=1e-9, atol=0)

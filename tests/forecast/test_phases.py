@@ -89,6 +89,44 @@ def test_what_is_still_to_begin_has_the_level_of_what_was_sold_before() -> None:
     pd.testing.assert_series_equal(asked.applied(forecast(STEADY, 4)).history["y"], STEADY["y"])
 
 
+@pytest.mark.parametrize("ends", [f"{WEEKS[39]:%Y-%m-%d}", f"{WEEKS[20]:%Y-%m-%d}..{WEEKS[39]:%Y-%m-%d}"])
+def test_sales_that_go_on_after_the_end_are_counted_as_they_are_and_told(ends: str) -> None:
+    asked, plain = phases(ends=ends), forecast(STEADY, 4)
+    pd.testing.assert_frame_equal(asked.at_full_level(STEADY, "W-SUN"), STEADY)
+    found = asked.applied(forecast(asked.at_full_level(STEADY, "W-SUN"), 4))
+    assert (found.mean == 0).all()
+    np.testing.assert_allclose(found.parts[ENDS], -plain.mean)
+    assert found.quality == plain.quality
+    told = f"sales go on after their end {asked.ends}: {STEADY['y'][40:].sum():,.0f} in 20 weeks; is that day right?"
+    assert told in found.warnings
+    assert not any("quality is" in text for text in found.warnings)
+
+
+def test_a_few_pieces_left_after_a_fall_do_not_undo_it() -> None:
+    ends = f"{WEEKS[30] - pd.Timedelta(days=6):%Y-%m-%d}..{WEEKS[49]:%Y-%m-%d}"
+    left = np.r_[np.ones(30), 1 - (np.arange(20) * 7 + 3) / 140, np.zeros(10)]
+    sold = STEADY.assign(y=STEADY["y"] * left + np.r_[np.zeros(50), np.ones(10)])
+    asked = phases(ends=ends)
+    full = asked.at_full_level(sold, "W-SUN")
+    some = left >= 0.2
+    np.testing.assert_allclose(full["y"][some], STEADY["y"][some])
+    np.testing.assert_allclose(full["y"][50:], 1)
+    found = asked.applied(forecast(full, 4))
+    np.testing.assert_allclose(found.history["y"], sold["y"])
+    assert any(
+        text.startswith("sales go on") and "10 in 10 weeks" in text.replace("10.0", "10") for text in found.warnings
+    )
+    assert any("quality is that of the whole level" in text for text in found.warnings)
+
+
+def test_after_the_last_day_nothing_is_left_to_the_last_digit() -> None:
+    made = forecast(STEADY, 12)
+    found = phases(ends=f"{made.ds[1] - 6 * DAY}..{made.ds[5]}").applied(made)
+    assert (found.mean[6:] == 0).all()
+    assert (found.grid[6:] == 0).all()
+    assert (np.diff(found.grid, axis=1) >= 0).all()
+
+
 def test_a_month_counts_its_days() -> None:
     months = pd.DataFrame({"ds": pd.date_range("2024-01-01", periods=24, freq="MS"), "y": 100.0})
     made = forecast(months, 3)

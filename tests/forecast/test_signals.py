@@ -96,9 +96,14 @@ def test_a_signal_that_stopped_is_refused_with_the_reason() -> None:
 
 def test_a_future_known_signal_that_ends_early_is_said() -> None:
     plan = signal("plan", autocorrelated(152, 1), weeks(152, "2026-11-29"), future_known=True)
-    assert any(
-        "without values for the whole horizon: plan" in w for w in forecast(weekly_sales(150), 4, signals=plan).warnings
-    )
+    told = forecast(weekly_sales(150), 4, signals=plan).warnings
+    assert any("not for the whole horizon; taken as usual after the plan's end: plan as " in text for text in told)
+
+
+def test_a_plan_that_was_given_up_long_ago_is_not_made_up() -> None:
+    plan = signal("plan", autocorrelated(130, 1), weeks(150)[:130], future_known=True)
+    told = forecast(weekly_sales(150), 4, signals=plan).warnings
+    assert any("without values for the whole horizon: plan" in text for text in told)
 
 
 def test_too_short_a_history_says_that_it_cannot_tell() -> None:
@@ -142,3 +147,35 @@ def test_a_scenario_for_an_unknown_signal_is_refused() -> None:
     history, x = _scenario_case()
     with pytest.raises(SignalsError, match="scenario: got weather"):
         forecast(history, 4, signals=x, scenario={"weather": pd.Series([1.0], index=[pd.Timestamp("2026-11-22")])})
+
+
+@pytest.mark.parametrize("engine", ["fast", "detailed"])
+@pytest.mark.parametrize("ends", [0, 6])
+def test_a_plan_that_ends_early_is_taken_as_usual_after_its_end_and_told(engine: str, ends: int) -> None:
+    """What follows a promotion plan is no promotion: the same as a plan that says so."""
+    rng, n, horizon = np.random.default_rng(1), 160, 26
+    plan = (rng.uniform(size=n + horizon) < 0.12).astype(float)
+    plan[n:] = 0.0
+    if ends:
+        plan[n + 1] = 1.0
+    history = pd.DataFrame({"ds": weeks(n), "y": 300 * np.exp(0.5 * plan[:n] + rng.normal(0, 0.05, n))})
+    days = pd.date_range(weeks(n)[0], periods=n + horizon, freq="W-SUN")
+    whole = signal("promotion", plan, days).assign(future_known=True)
+    early = forecast(history, horizon, signals=whole[: n + ends], engine=engine)
+    full = forecast(history, horizon, signals=whole, engine=engine)
+    assert full.signals[0].admitted
+    np.testing.assert_array_equal(early.mean, full.mean)
+    assert early.warnings == [
+        "planned ahead, but not for the whole horizon; taken as usual after the plan's end: promotion as 0",
+        *full.warnings,
+    ]
+    assert early.signals[0].known_to == str(days[n + ends - 1].date())
+
+
+def test_a_price_that_ends_early_stays_at_its_median() -> None:
+    rng = np.random.default_rng(2)
+    price = 9.9 + rng.choice([0.0, 0.0, 0.0, -2.0], 130)
+    history = pd.DataFrame({"ds": weeks(120), "y": 100 * np.exp(-0.1 * price[:120] + rng.normal(0, 0.02, 120))})
+    planned = signal("price", price, pd.date_range(weeks(120)[0], periods=130, freq="W-SUN")).assign(future_known=True)
+    assert any("price as 9.9" in text for text in forecast(history, 26, signals=planned).warnings)
+    assert not forecast(history, 10, signals=planned).warnings

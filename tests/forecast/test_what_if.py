@@ -190,3 +190,29 @@ def test_the_same_request_has_the_same_answer_to_the_byte() -> None:
         for _ in range(2)
     )
     assert json.dumps(one) == json.dumps(two)
+
+
+def planted(factor: float) -> Outcome:
+    rng = np.random.default_rng(2)
+    x = 100 + rng.normal(0, 5, 200)
+    y = 120 * np.exp(0.01 * (x - 100) + rng.normal(0, 0.02, 200))
+    history = pd.DataFrame({"ds": weeks(200), "y": y})
+    change = Change("x", "2026-W49", "2026-W52", factor=factor)
+    return what_if(history, HORIZON, {"case": [change]}, signals=signal("x", x, weeks(200))).outcomes["case"]
+
+
+@pytest.mark.parametrize("factor", [1.5, 2.0, 0.5])
+def test_an_effect_held_at_the_cap_has_an_interval_that_reaches_beyond_it_and_says_so(factor: float) -> None:
+    inside, held = planted(1.05), planted(factor)
+    for level in (80, 95):
+        (low, high), (near, far) = held.total_intervals[level], inside.total_intervals[level]
+        assert low < held.total < high
+        assert high - low > far - near  # further off less is known, not more
+        away = high if factor > 1 else low
+        assert abs(away - held.total) > 0.5 * abs(held.total)
+    assert inside.warnings == []
+    note = held.warnings[0]
+    assert "beyond anything seen" in note
+    assert "held at the largest error" in note
+    widths = [one.forecast.to_frame().eval("`hi-80` - `lo-80`")[3] for one in (inside, held)]
+    assert widths[1] > widths[0]
