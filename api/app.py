@@ -35,11 +35,14 @@ from api.routes import (
     forecasts,
     health,
     jobs,
+    life,
     metrics,
     odata,
+    overrides,
     power_platform,
     runs,
     scenarios,
+    scores,
     signals,
     sources,
     trees,
@@ -101,7 +104,7 @@ def create_app(settings: Settings, anonymous_hosts: Collection[str] | None = Non
     app.add_middleware(RequestId)
     errors.install(app)
     outages.install(app)
-    data = (uploads, events, categories, signals, sources)
+    data = (uploads, events, overrides, scores, life, categories, signals, sources)
     nouns = (bulk, forecasts, *data, jobs, health, runs, webhooks, scenarios, trees, metrics)
     faces = (odata, business_central, power_platform)
     for noun in (*nouns, *faces):

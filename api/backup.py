@@ -35,7 +35,7 @@ from signals.store import Store, StoreBusy
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-DATABASES = ("operations.sqlite", "pull.sqlite", "sales.sqlite")  # rows for OData are made anew from the first
+DATABASES = ("operations.sqlite", "pull.sqlite", "sales.sqlite")  # OData's rows and scores are made anew from the first
 PUBLISH_SECONDS = 60.0
 MEANWHILE = ".restoring"
 CHUNK = 1 << 20

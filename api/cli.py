@@ -15,11 +15,15 @@ from api.commands import (
     imports,
     jobs,
     keys,
+    ledger,
+    life,
     listings,
+    overrides,
     run,
     running,
     sales,
     scenarios,
+    scores,
     signals,
     trees,
     upkeep,
@@ -116,7 +120,7 @@ def _add(group: click.Group, command: click.Command) -> None:
 
 
 NOUNS = (
-    erp_imports, imports, sales, signals, forecasts, scenarios, trees, events,
+    erp_imports, imports, sales, signals, forecasts, ledger, scenarios, trees, events, overrides, scores, life,
     run, listings, running, exports, keys, jobs, upkeep,
 )  # fmt: skip
 for noun in NOUNS:

@@ -22,16 +22,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
 import orjson
 import stamina
-from pydantic import BaseModel
 
+from api.client_life import LifeOfModels
 from api.issued_models import LastForecast
 from api.job_models import JobState
+from api.life.score_models import CategoryScores, CategorySummary, Portfolio
 from api.models import (
     BulkAnswer,
     BulkItem,
@@ -42,6 +43,9 @@ from api.models import (
     StoredSignal,
     UploadAnswer,
 )
+from api.overrides.calls import Model, OverrideCalls
+from api.overrides.calls import read as _read
+from api.replay_models import Replay
 from api.scenario_models import Evaluation, Scenario, ScenarioHead, ScenarioPage
 from api.tree_models import TreeAnswer
 
@@ -54,7 +58,6 @@ FORMS = {
 }
 LONGEST_PAUSE = 60.0
 logging.getLogger("stamina").addHandler(logging.NullHandler())  # each try is a line only where logging is set up
-Model = TypeVar("Model", bound=BaseModel)
 Rows = Path | Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
 
 
@@ -100,7 +103,7 @@ class _Passing(Exception):  # noqa: N818
         super().__init__(f"{response.status_code} {response.reason_phrase}: {response.text[:200]}")
 
 
-class Client:
+class Client(OverrideCalls, LifeOfModels):
     """For one thread at a time; close it, or use it in a `with` block.
 
     `timeout` are the seconds that one call may take with all its tries, `attempts` how many tries it has. Forecasts of
@@ -182,6 +185,10 @@ class Client:
         """The forecast of a receipt, as it was issued."""
         return _read(ForecastAnswer, self._send("GET", f"/v1/forecasts/{quote(receipt, safe='')}").content)
 
+    def replay(self, receipt: str) -> Replay:
+        """The forecast of a receipt made again, against what was issued: identical to the byte, or what differs."""
+        return _read(Replay, self._send("GET", f"/v1/forecasts/{quote(receipt, safe='')}/replay").content)
+
     def categories(self) -> list[Category]:
         """All categories of the store."""
         return [item for page in self._pages("/v1/categories", CategoryPage) for item in page.items]
@@ -205,6 +212,16 @@ class Client:
         """Answer kept scenarios of one category anew, by their ids, side by side with the baseline."""
         body = {"scenarios": list(scenarios)} | request
         return _read(Evaluation, self._posted("/v1/scenarios/compare", orjson.dumps(body)))
+
+    def scores(self, category: str, **query: Any) -> CategoryScores:
+        """How the issued forecasts of a category did; `lead`, `since`, `until` and `basis` as the API takes them."""
+        address = f"/v1/categories/{quote(category, safe='')}/scores"
+        return _read(CategoryScores, self._send("GET", address, params=_query(query)).content)
+
+    def all_scores(self, **query: Any) -> list[CategorySummary]:
+        """How the issued forecasts of each category did; parameters as of `scores`."""
+        pages = self._pages("/v1/scores", Portfolio, **_query(query))
+        return [item for page in pages for item in page.items]
 
     def tree(self, category: str, **request: Any) -> TreeAnswer:
         """A forecast of a category and all below it that adds up; other fields as the API takes them."""
@@ -237,7 +254,7 @@ class Client:
         return self._posted("/v1/forecasts", orjson.dumps(body))
 
     def _upload(self, address: str, data: Rows, options: dict[str, Any]) -> UploadAnswer:
-        query = {name: _parameter(value) for name, value in options.items() if value is not None}
+        query = _query(options)
         form = FORMS[data.suffix.lower()] if isinstance(data, Path) else FORMS[".json"]
         content = data if isinstance(data, Path) else orjson.dumps(data)
         return _read(UploadAnswer, self._posted(address, content, {"Content-Type": form}, query))
@@ -339,11 +356,6 @@ class _Kept:
         return _read(ForecastAnswer, orjson.dumps(kept["answer"])), dt.datetime.fromisoformat(kept["issued"])
 
 
-def _read(model: type[Model], content: bytes) -> Model:
-    """An answer; fields that a newer service has more are left aside."""
-    return model.model_validate_json(content, extra="ignore")
-
-
 def _problem(response: httpx.Response) -> dict[str, Any]:
     """The problem detail; of a proxy, which sends something else, what it says."""
     if response.headers.get("content-type", "").startswith("application/problem+json"):
@@ -363,6 +375,10 @@ def _seconds(response: httpx.Response) -> float | None:
     """What `Retry-After` asks for."""
     given = response.headers.get("retry-after", "")
     return min(float(given), LONGEST_PAUSE) if given.isdigit() else None
+
+
+def _query(options: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _parameter(value) for name, value in options.items() if value is not None}
 
 
 def _parameter(value: object) -> str:

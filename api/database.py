@@ -1,7 +1,7 @@
 """The operational database: many small writes of many processes. SQLite in the home, or the one at `database_url`.
 
-The rows that OData reads lie in a SQLite file of their own: whoever appends to the ledger never waits until they are
-written, and the file may be deleted, for all in it is made again from the ledger.
+The rows that OData reads and the scores of forecasts lie in SQLite files of their own: whoever appends to the ledger
+never waits until they are written, and the files may be deleted, for all in them is made again from ledger and store.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from api.settings import Settings
 
 FILE = Path("state") / "operations.sqlite"
 ROWS_FILE = Path("state") / "odata.sqlite"
+SCORES_FILE = Path("state") / "scores.sqlite"
 # For a connection to PostgreSQL, and for the acknowledgement of what was sent over one (milliseconds).
 MAKING_TABLES = 0x67726F756E64  # any number that nobody else locks
 WAITS = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
 metadata = sa.MetaData()
 rows_metadata = sa.MetaData()
+scores_metadata = sa.MetaData()  # its tables: api/life/score_tables.py
 
 issued = sa.Table(
     "issued",
@@ -35,11 +37,26 @@ issued = sa.Table(
     sa.Column("face", sa.String(20), nullable=False),  # which face gave it: rest, business-central, job
     sa.Column("key_id", sa.String(40)),
     sa.Column("request", sa.LargeBinary, nullable=False),  # what was asked, as resolved: enough to replay it
-    sa.Column("answer", sa.LargeBinary, nullable=False),  # JSON, zlib
+    sa.Column("answer", sa.LargeBinary, nullable=False),  # JSON, packed as the request is (api/ledger_packing.py)
     sa.Column("folded", sa.Boolean, nullable=False, default=False),  # its rows lie in the tables that OData reads
     sa.Index("issued_of_category", "category", "receipt"),
     sa.Index("issued_to_fold", "folded", "receipt"),
     sa.Index("issued_of_run", "run", "category"),
+)
+
+issued_inline = sa.Table(  # apart: it is kept for a shorter time, and what is freed by it is used again
+    "issued_inline",
+    metadata,
+    sa.Column("receipt", sa.String(40), primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),  # the history and the signals that came along: JSON, packed
+    sqlite_with_rowid=False,
+)
+
+made_with = sa.Table(  # what answers depend on beside data and request; named by the resolved request
+    "made_with",
+    metadata,
+    sa.Column("id", sa.String(20), primary_key=True),
+    sa.Column("body", sa.Text, nullable=False),  # JSON: version by name
 )
 
 job = sa.Table(
@@ -136,6 +153,107 @@ life_event = sa.Table(  # whatever was done to a category's configurations, with
     sa.Index("life_event_of_category", "category", "number"),
 )
 
+override_version = sa.Table(  # never changed: each change of an override, its withdrawal too, is a further row
+    "override_version",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(40), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),  # 1, 2, …
+    sa.Column("category", sa.String(200), nullable=False),
+    sa.Column("first", sa.Date, nullable=False),  # first day of its first period
+    sa.Column("last", sa.Date, nullable=False),  # last day of its last
+    sa.Column("frequency", sa.String(10), nullable=False),  # of these periods
+    sa.Column("layer", sa.String(40), nullable=False),
+    sa.Column("action", sa.String(20), nullable=False),  # set, changed, withdrawn or restored
+    sa.Column("moment", sa.DateTime, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("key_id", sa.String(40)),
+    sa.Column("value", sa.Double),  # units a period; none: a relative one
+    sa.Column("percent", sa.Double),  # none: an absolute one
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("expires", sa.DateTime),
+    sa.Column("withdrawn", sa.Boolean, nullable=False),
+    sa.Column("seen", sa.Text, nullable=False),  # JSON: what the author saw of the system's forecast
+    sa.UniqueConstraint("id", "version", name="override_once"),
+    sa.Index("override_of_category", "category", "last"),
+)
+
+override_comment = sa.Table(
+    "override_comment",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(40), nullable=False),  # of the override
+    sa.Column("moment", sa.DateTime, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Index("comments_of_override", "id", "number"),
+)
+
+veto = sa.Table(  # configurations that a person will not have again for a category
+    "veto",
+    metadata,
+    sa.Column("category", sa.String(200), primary_key=True),
+    sa.Column("configuration", sa.String(40), primary_key=True),
+    sa.Column("moment", sa.DateTime, nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+
+alert = sa.Table(  # what was found to go wrong with a category, see api/life/alerts.py
+    "alert",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("category", sa.String(200), nullable=False),
+    sa.Column("kind", sa.String(40), nullable=False),
+    sa.Column("signal", sa.String(300), nullable=False),  # empty: none
+    sa.Column("since", sa.Date, nullable=False),  # label of the period in which it most likely began
+    sa.Column("found", sa.Date, nullable=False),  # of the one that showed it
+    sa.Column("raised", sa.DateTime, nullable=False),
+    sa.Column("size", sa.Double, nullable=False),
+    sa.Column("cause", sa.String(20), nullable=False),
+    sa.Column("sentence", sa.Text, nullable=False),
+    sa.Column("evidence", sa.Text, nullable=False),  # JSON
+    sa.Column("done", sa.Text, nullable=False, default=""),  # what was done about it
+    sa.Column("state", sa.String(20), nullable=False),  # open, acknowledged, closed
+    sa.Column("changed", sa.DateTime),
+    sa.Column("actor", sa.String(200)),  # who acknowledged or closed it
+    sa.Column("reason", sa.Text),
+    sa.UniqueConstraint("category", "kind", "signal", "found"),
+    sa.Index("alert_by_state", "state", "number"),
+)
+
+watched = sa.Table(  # up to which actual a category was looked at
+    "watched",
+    metadata,
+    sa.Column("category", sa.String(200), primary_key=True),
+    sa.Column("known", sa.DateTime, nullable=False),
+)
+
+retune_part = sa.Table(  # what one part of a search has found, until the search is over
+    "retune_part",
+    metadata,
+    sa.Column("job", sa.String(36), primary_key=True),
+    sa.Column("part", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),  # JSON
+)
+
+life_told = sa.Table(  # up to which alert, or event in the life of a configuration, subscribers were told
+    "life_told",
+    metadata,
+    sa.Column("name", sa.String(20), primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),
+)
+
+canary_failure = sa.Table(  # requests that a challenger could not answer; its champion did in its place
+    "canary_failure",
+    metadata,
+    sa.Column("category", sa.String(200), primary_key=True),
+    sa.Column("configuration", sa.String(40), primary_key=True),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("moment", sa.DateTime, nullable=False),  # of the last
+    sa.Column("error", sa.Text, nullable=False),
+)
+
 
 def now() -> dt.datetime:
     """The clock, as the database holds moments: UTC without a zone."""
@@ -157,11 +275,15 @@ def engine_at(url: str, *tables: sa.MetaData) -> sa.Engine:
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
     with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":  # of two that make a table at the same time, one would fail
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MAKING_TABLES)))
-        for each in tables:
-            each.create_all(connection)
+        _make(connection, *tables)
     return engine
+
+
+def _make(connection: sa.Connection, *tables: sa.MetaData) -> None:
+    if connection.dialect.name == "postgresql":  # of two that make a table at the same time, one would fail
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MAKING_TABLES)))
+    for each in tables:
+        each.create_all(connection)
 
 
 def engine_of(settings: Settings) -> sa.Engine:
@@ -176,6 +298,22 @@ def rows_engine_of(settings: Settings) -> sa.Engine:
     if settings.database_url:
         return engine_of(settings)
     return engine_at(f"sqlite:///{(settings.home / ROWS_FILE).absolute()}", rows_metadata)
+
+
+def scores_engine_of(settings: Settings) -> sa.Engine:
+    """The engine for the scores of issued forecasts."""
+    if not settings.database_url:
+        return engine_at(f"sqlite:///{(settings.home / SCORES_FILE).absolute()}", scores_metadata)
+    engine = engine_of(settings)
+    _make_scores(engine)
+    return engine
+
+
+@lru_cache(maxsize=8)
+def _make_scores(engine: sa.Engine) -> None:
+    """The tables of scores in a database that others share; once a process."""
+    with engine.begin() as connection:
+        _make(connection, scores_metadata)
 
 
 def _server_options(url: str) -> dict[str, Any]:

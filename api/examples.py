@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from api import event_examples, scenario_examples, tree_examples
+from api import event_examples, life_examples, scenario_examples, score_examples, tree_examples
+from api.overrides import examples as override_examples
 
 RECEIPT = "fc_01KASQ5Y3V9Q6T4XN0ZC5R8D2H"
 HOST = "https://forecast.example.com"
@@ -138,6 +139,15 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "POST /v1/forecasts": {"200": FORECAST, "202": PENDING},
     "GET /v1/forecasts": {"200": {"next": None, "items": [ISSUED]}},
     "GET /v1/forecasts/{receipt}": {"200": FORECAST},
+    "GET /v1/forecasts/{receipt}/replay": {
+        "200": {
+            "receipt": RECEIPT,
+            "category": "Boots",
+            "outcome": "different",
+            "differences": [{"field": "forecast.0.value", "issued": 123.4, "now": 123.5}],
+            "why": ["other versions: numpy 2.3.1 then, 2.4.6 now"],
+        }
+    },
     "POST /v1/forecasts/bulk": {
         "200": {
             "items": [
@@ -183,5 +193,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/sales": ROWS,
     "POST /v1/signals": OBSERVATIONS,
 }
-ANSWERS |= scenario_examples.ANSWERS | event_examples.ANSWERS | tree_examples.ANSWERS
+ANSWERS |= scenario_examples.ANSWERS | event_examples.ANSWERS | score_examples.ANSWERS | tree_examples.ANSWERS
+ANSWERS |= override_examples.ANSWERS | life_examples.ANSWERS
 BODIES |= scenario_examples.BODIES | event_examples.BODIES | tree_examples.BODIES
+BODIES |= override_examples.BODIES | life_examples.BODIES

@@ -79,7 +79,7 @@ Moment = Annotated[
     AfterValidator(_utc_within),
     Field(json_schema_extra=CENTURIES),
 ]
-DAYS = "^[0-9]{4}(-[0-9]{2}(-[0-9]{2})?|-W[0-9]{2})?$"
+DAYS = "^[0-9]{4}(-[0-9]{2}(-[0-9]{2})?|-W[0-9]{2}|-Q[1-4])?$"
 RANGE = DAYS.replace("$", r"(\.\.") + DAYS[1:-1] + ")?$"
 Days = Annotated[str, AfterValidator(_days), Field(json_schema_extra={"pattern": DAYS})]
 DayRange = Annotated[str, AfterValidator(_range), Field(json_schema_extra={"pattern": RANGE})]

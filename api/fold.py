@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from api.database import engine_of, issued, job, now, reading, rows_engine_of, writing
 from api.fold_rows import Parts, category_row, parts_of, run_of
+from api.ledger_packing import unpack
 from api.odata.inserting import insert_rows
 from api.odata.model import ACCURACY, CATEGORIES, CONTRIBUTIONS, FORECASTS, KEY, RUNS, SIGNALS
 from api.odata.tables import FORECAST_ROW, TABLES, fold_state
@@ -33,7 +34,8 @@ BUSY = 2.0  # seconds that pass for a second of work where others have the cores
 GIVE_WAY = 4.0  # times as long as it took it waits then: those who want an answer come first
 _CATEGORY_ROW, _RUN_ROW = TABLES[CATEGORIES.name], TABLES[RUNS.name]
 _VERSION = "categories"  # in fold_state: the data version that category_row shows
-_BEGUN = "begun"  # in fold_state: these tables are filled from a ledger whose marks are theirs
+_BEGUN = "begun with overrides"  # in fold_state: these tables are filled from a ledger whose marks are theirs
+_FORMER = "forecast_row"  # what earlier versions read
 
 
 def fold_until(settings: Settings, stop: threading.Event) -> None:
@@ -70,6 +72,7 @@ def begin(settings: Settings) -> None:
         connection.execute(issued.update().where(issued.c.folded == sa.true()).values(folded=False))
     with writing(rows_engine_of(settings)) as connection:
         if connection.execute(mark).first() is None:
+            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {_FORMER}")
             connection.execute(fold_state.insert().values(name=_BEGUN, value=1))
 
 
@@ -121,7 +124,7 @@ def _jobs_of(runs: Iterable[str]) -> sa.Select[Any]:
 def _parts(row: sa.RowMapping, categories: dict[str, sa.RowMapping], moment: Any) -> Parts | None:
     """The rows of one forecast; None for an answer that is no forecast of ours, which is then left out."""
     try:
-        return parts_of(row, orjson.loads(zlib.decompress(row["answer"])), categories.get(row["category"]), moment)
+        return parts_of(row, orjson.loads(unpack(row["answer"])), categories.get(row["category"]), moment)
     except (KeyError, TypeError, ValueError, IndexError, zlib.error) as error:
         log.error("forecast %s cannot be shown by OData: %r", row["receipt"], error)
         return None

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,6 +17,7 @@ import pandas as pd
 from api.issued import is_current
 from api.ledger import as_issued
 from api.odata.model import ATTRIBUTES, KEY, LEVELS
+from api.overrides.applying import overrides_of, served
 from api.receipts import ALPHABET
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:groundswell:odata")
@@ -129,7 +130,8 @@ def _forecasts(answer: Row, common: Row, category: Row | None) -> list[dict[str,
 def _forecast(one: Row, number: int, same: Row) -> dict[str, Any]:
     start, end = span(one["period"], same["Frequency"])
     # Business Central may ask for 82.5 %, which no column can tell: the usual levels are there as well.
-    intervals = {int(level): ends for level, ends in one["intervals"].items() if level.isdecimal()}
+    shown = served(one)
+    intervals = {int(level): ends for level, ends in shown["intervals"].items() if level.isdecimal()}
     lowest = min(intervals, default=None)
     bounds = {
         f"{name}{level}": _rounded(intervals[level][side]) if level in intervals else None
@@ -146,12 +148,26 @@ def _forecast(one: Row, number: int, same: Row) -> dict[str, Any]:
         "ForecastEndDate": dt.datetime.combine(end, _MIDNIGHT),
         "ForecastEndDay": end,
         "Kind": one["kind"],
-        "ForecastedQuantity": _rounded(one["value"]),
+        "ForecastedQuantity": _rounded(shown["value"]),
         "Median": _rounded(one["median"]),
         "ConfidenceLevel": lowest,
         "LowerBound": None if lowest is None else _rounded(intervals[lowest][0]),
         "UpperBound": None if lowest is None else _rounded(intervals[lowest][1]),
         **bounds,
+        **_system(one, None if lowest is None else one["intervals"][str(lowest)]),
+    }
+
+
+def _system(one: Row, ends: Sequence[float] | None) -> dict[str, Any]:
+    """What the system says, and who publishes something else in its place."""
+    decides = one.get("published", {})
+    return {
+        "IsOverridden": "published" in one,
+        "SystemQuantity": _rounded(one["value"]),
+        "SystemLowerBound": None if ends is None else _rounded(ends[0]),
+        "SystemUpperBound": None if ends is None else _rounded(ends[1]),
+        "Overrides": overrides_of(one),
+        **{f"Override{name.capitalize()}": decides.get(name) for name in ("layer", "author", "reason")},
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import logging
 import time
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -13,22 +14,30 @@ import numpy as np
 import orjson
 import pandas as pd
 
+from api.database import now
 from api.errors import invalid_field, known_problem
 from api.fields import LAST
-from api.ledger import Issued
+from api.ledger import Issued, with_inline
 from api.life.configurations import configuration_of
-from api.life.serving import ASKED, CHAMPION, Served, Serving
+from api.life.failures import note_failure
+from api.life.serving import ASKED, CANARY, CHAMPION, Served, Serving
 from api.likeness import said_phases
+from api.made_with import name_here
 from api.metrics import forecast_made
 from api.models import ForecastRequest, Values
+from api.overrides.kept import named
+from api.overrides.publishing import in_force, publish_over
 from api.receipts import new_receipt
 from api.security import Caller
-from api.service import as_answer, moment_of, read_related, run
+from api.service import MAX_NOWCAST_DAYS, as_answer, moment_of, read_related, run
 from api.settings import Settings
 from api.snapshots import Snapshots
 from forecast import Configuration, Forecast, ForecastError, Phases, SignalValues, arrays, forecast
 from forecast.configuration import DEFAULT
 from forecast.engines import Wanted
+
+log = logging.getLogger("groundswell")
+RECORDED = ("inline", "made_with", "max_nowcast_days", "moment")  # in a resolved request, beside what can be asked
 
 
 @dataclass(frozen=True)
@@ -53,30 +62,64 @@ class Forecaster:
         run: str | None = None,
         receipt: str | None = None,
         served: Served | None = None,
+        moment: dt.datetime | None = None,
     ) -> Issued:
         """Retrain and forecast; not kept yet. `asked`: `time.perf_counter()` when the request came.
 
-        `served` is what answers a request that is made again; without it, what serves now.
+        `served` is what answers a request that is made again; without it, what serves now. `moment`, UTC without a
+        zone, is the one of forecasting where the request names none; default: the clock.
 
         Raises Problem, ForecastError, and what the store raises.
         """
         started = time.perf_counter()
         check_limits(body, self.settings)
-        served = served or self._served(body, key_id)
-        version, result, read = self._result(body, served.configuration)
+        served, moment = served or self._served(body, key_id), moment or now()
+        served, (version, result, read) = self._answered(body, served, moment)
         result = _told(result, served)
         answer = {"receipt": receipt or new_receipt()} | as_answer(result, version)
+        overrides = self._publish(body, result, answer)
         answer["timing_ms"] = _timing(asked or started, started, read)
         forecast_made(face, result.engine.name, time.perf_counter() - started)
+        request, inline = self._resolved(body, served, result, version, moment)
+        if body.history is None and body.overrides != "none":  # made again, the very same ones apply
+            request["overrides"] = overrides
+        given, resolved = orjson.dumps(answer), orjson.dumps(request)
+        return Issued(answer["receipt"], body.category, given, resolved, face, key_id, run, inline=inline)
+
+    def _resolved(
+        self, body: ForecastRequest, served: Served, result: Forecast, version: int | None, moment: dt.datetime
+    ) -> tuple[dict[str, Any], bytes | None]:
+        """All that it takes to make the forecast again, and the history and signals that came along."""
+        as_of = None if result.as_of is None else f"{result.as_of.isoformat()}Z"
         request = body.model_dump(mode="json", exclude_defaults=True) | {
-            "as_of": answer["as_of"], "data_version": version, "engine": served.configuration.engine,
-            "levels": body.levels, "role": served.role, "because": served.because,
+            "as_of": as_of, "data_version": version, "engine": served.configuration.engine, "levels": body.levels,
+            "role": served.role, "because": served.because,
         }  # fmt: skip
         if body.engine is None:
             request["configuration"] = served.configuration.name
         if body.deadline_ms is not None and result.engine.members:  # asked again with them, no clock decides
             request["members"] = list(result.engine.members)
-        return Issued(answer["receipt"], body.category, orjson.dumps(answer), orjson.dumps(request), face, key_id, run)
+        if version is not None and body.as_of is None and as_of != f"{moment.isoformat()}Z":
+            # Sales ended long ago, and are forecast from there on; the warning counts the days to this moment.
+            request["moment"] = moment.isoformat()
+        if version is not None and self.settings.max_nowcast_days != MAX_NOWCAST_DAYS:
+            request["max_nowcast_days"] = self.settings.max_nowcast_days
+        request["made_with"] = name_here()
+        return (
+            (request, None)
+            if body.history is None
+            else with_inline(request, request["history"], request.get("signals", []))
+        )
+
+    def _publish(self, body: ForecastRequest, result: Forecast, answer: dict[str, Any]) -> tuple[str, ...]:
+        """Lay overrides on an answer from the store; their references, as they apply."""
+        if body.history is not None or body.category is None or body.overrides == "none":
+            return ()
+        if isinstance(body.overrides, list):
+            found = named(self.settings, body.category, body.overrides)
+        else:
+            found = in_force(self.settings, body.category, answer, moment_of(body.as_of) or now())
+        return publish_over(result, answer, found)
 
     def _served(self, body: ForecastRequest, key_id: str | None) -> Served:
         """The configuration that the request names, or the one that serves its category."""
@@ -88,7 +131,25 @@ class Forecaster:
             return Served(DEFAULT)
         return self.serving.of(body.category, f"{key_id}\n{body.horizon}")
 
-    def _result(self, body: ForecastRequest, configuration: Configuration) -> tuple[int | None, Forecast, float]:
+    def _answered(
+        self, body: ForecastRequest, served: Served, moment: dt.datetime
+    ) -> tuple[Served, tuple[int | None, Forecast, float]]:
+        """What came of it, and by which configuration: where a challenger fails, its champion answers."""
+        try:
+            return served, self._result(body, served.configuration, moment)
+        except Exception as error:
+            if served.role != CANARY or served.instead is None:
+                raise
+            instead = Served(served.instead, CHAMPION, f"the challenger {served.configuration.name} failed")
+            # A request that nobody can answer is no failure of the challenger.
+            result = self._result(body, instead.configuration, moment)
+            log.warning("%s: challenger %s failed: %r", body.category, served.configuration.name, error)
+            note_failure(self.settings, body.category or "", served.configuration.name, error)
+            return instead, result
+
+    def _result(
+        self, body: ForecastRequest, configuration: Configuration, moment: dt.datetime
+    ) -> tuple[int | None, Forecast, float]:
         """The version of the store that was read, the forecast, and when reading was over."""
         wanted = Wanted(configuration, body.deadline_ms, body.members)
         if body.history is not None:
@@ -106,25 +167,31 @@ class Forecaster:
             from_origin=True,
             max_nowcast_days=self.settings.max_nowcast_days,
             events=body.events == "accepted",
+            now=moment,
         )
         read = time.perf_counter()
         return version, run(inputs, wanted, levels=body.levels), read
 
 
-def asked_again(settings: Settings, request: bytes) -> tuple[ForecastRequest, Served]:
+def asked_again(settings: Settings, request: bytes, inline: bytes | None = None) -> tuple[ForecastRequest, Served]:
     """What a resolved request of the ledger asks, and the configuration that answered it, in its role.
 
-    Raises OptionError where the configuration is not kept.
+    `inline` is the history that came along with it. Raises OptionError where the configuration is not kept.
     """
     asked = orjson.loads(request)
-    # Those of earlier versions tell neither: only the default served.
+    # Those of earlier versions tell nothing of them: only the default served, and nobody overrode anything.
     role, because = asked.pop("role", CHAMPION), asked.pop("because", "")
+    if "history" not in asked:
+        asked.setdefault("overrides", "none")
     if "configuration" in asked:
         configuration = configuration_of(settings, asked["configuration"])
         del asked["engine"]
     else:
         configuration = Configuration(asked["engine"])
-    return ForecastRequest.model_validate(asked), Served(configuration, role, because)
+    unasked = (*RECORDED, "as_of") if "moment" in asked else RECORDED
+    known = {name: value for name, value in asked.items() if name not in unasked}
+    body = ForecastRequest.model_validate(known | orjson.loads(inline or b"{}"))
+    return body, Served(configuration, role, because)
 
 
 def _told(result: Forecast, served: Served) -> Forecast:

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import datetime as dt
-import zlib
+import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 
-from api.database import engine_of, issued, job, now, reading, writing
+from api.database import engine_of, issued, issued_inline, job, made_with, now, reading, writing
 from api.grouped import Grouped
+from api.ledger_packing import pack, unpack
+from api.made_with import row_here
 from api.metrics import LEDGER_SECONDS
 from api.settings import Settings
 
 
+def with_inline(request: dict[str, Any], history: Any, signals: Any) -> tuple[dict[str, Any], bytes]:
+    """A resolved request with the digest of the history and signals that came along, and these as JSON."""
+    inline = orjson.dumps({"history": history, "signals": signals})
+    digest = {"periods": len(history["values"]), "sha256": hashlib.sha256(inline).hexdigest()}
+    rest = {name: value for name, value in request.items() if name not in ("history", "signals")}
+    return {"inline": digest} | rest, inline
+
+
 @dataclass(frozen=True)
 class Issued:
-    """One issued forecast. `answer` is its JSON as it went out, `request` what was asked, resolved, as JSON."""
+    """One issued forecast. `answer` is its JSON as it went out, `request` what was asked, resolved, as JSON.
+
+    A history that came along is no part of `request`, which has its digest (see `with_inline`).
+    """
 
     receipt: str
     category: str | None
@@ -30,6 +45,7 @@ class Issued:
     run: str | None = None
     issued: dt.datetime | None = None  # UTC without a zone; None until it is appended
     held: bool = False  # its rows for OData are not made before its run is over
+    inline: bytes | None = None  # JSON of the history and signals that came along; given to be kept, see `inline_of`
 
 
 class Ledger:
@@ -38,6 +54,7 @@ class Ledger:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._grouped: Grouped[Sequence[Issued]] = Grouped("ledger", self._commit)
+        self._told_versions = False
 
     @property
     def _engine(self) -> sa.Engine:
@@ -58,16 +75,27 @@ class Ledger:
     def _commit(self, group: list[Sequence[Issued]]) -> None:
         found = [entry for entries in group for entry in entries]
         with LEDGER_SECONDS.time(), writing(self._engine) as connection:
-            insert = _insert_new(connection)
             cancelled = cancelled_runs(connection, {entry.run for entry in found if entry.run is not None})
-            if rows := [_row(entry) for entry in found if entry.run not in cancelled]:
-                connection.execute(insert, rows)
+            kept = [entry for entry in found if entry.run not in cancelled]
+            _insert_new(connection, issued, [_row(entry) for entry in kept])
+            inline = [{"receipt": one.receipt, "body": pack(one.inline)} for one in kept if one.inline is not None]
+            _insert_new(connection, issued_inline, inline)
+            if not self._told_versions:
+                _insert_new(connection, made_with, [row_here()])
+        self._told_versions = True
 
     def resolve(self, receipt: str) -> Issued | None:
         """The forecast of a receipt; None where there is none."""
         with reading(self._engine) as connection:
             row = connection.execute(sa.select(issued).where(issued.c.receipt == receipt)).mappings().first()
         return None if row is None else as_issued(row)
+
+    def inline_of(self, receipt: str) -> bytes | None:
+        """The history and signals that came along with a request; None where none did, or they are kept no longer."""
+        query = sa.select(issued_inline.c.body).where(issued_inline.c.receipt == receipt)
+        with reading(self._engine) as connection:
+            body = connection.execute(query).scalar()
+        return None if body is None else unpack(body)
 
     def among(self, receipts: Collection[str]) -> dict[str, Issued]:
         """Those of some receipts that there are."""
@@ -107,8 +135,8 @@ def _row(entry: Issued) -> dict[str, Any]:
         "category": entry.category,
         "face": entry.face,
         "key_id": entry.key_id,
-        "request": zlib.compress(entry.request, 1),
-        "answer": zlib.compress(entry.answer, 1),
+        "request": pack(entry.request),
+        "answer": pack(entry.answer),
         "folded": entry.held,
     }
 
@@ -116,17 +144,23 @@ def _row(entry: Issued) -> dict[str, Any]:
 def as_issued(row: Mapping[Any, Any]) -> Issued:
     """A row of the table."""
     return Issued(
-        row["receipt"], row["category"], zlib.decompress(row["answer"]), zlib.decompress(row["request"]),
+        row["receipt"], row["category"], unpack(row["answer"]), unpack(row["request"]),
         row["face"], row["key_id"], row["run"], row["issued"],
     )  # fmt: skip
 
 
-def _insert_new(connection: sa.Connection) -> sa.Insert:
-    """An INSERT that leaves receipts that are there alone."""
-    if connection.dialect.name == "sqlite":
+def _insert_new(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    """Insert rows, and leave those that are there alone."""
+    if rows:
+        connection.execute(_insert(table, connection.dialect.name), rows)
+
+
+@lru_cache(maxsize=8)
+def _insert(table: sa.Table, dialect: str) -> sa.Insert:
+    if dialect == "sqlite":
         from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-        return sqlite_insert(issued).on_conflict_do_nothing()
+        return sqlite_insert(table).on_conflict_do_nothing()
     from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
-    return postgresql_insert(issued).on_conflict_do_nothing()
+    return postgresql_insert(table).on_conflict_do_nothing()

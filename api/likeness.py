@@ -55,6 +55,11 @@ def has_kin(record: CategoryRecord, said: Said) -> bool:
     return record.parent is not None or "like" in _attributes(record)
 
 
+def is_told(record: CategoryRecord) -> bool:
+    """Whether the store says what a category is like, or when it begins: without sales it is new, and not empty."""
+    return not {"like", "phase_in"}.isdisjoint(_attributes(record))
+
+
 def kin_of(snapshot: Snapshot, record: CategoryRecord, said: Said, data_version: int) -> Kin:
     """The categories to borrow from: those that are named, else the others below the same parent, at most `MOST`.
 

@@ -23,6 +23,7 @@ from api.fields import (
     Number,
 )
 from api.likeness import MOST, Said
+from api.overrides.answered import AppliedOverride, PublishedPeriod, Which
 from forecast.engines import names, stacked
 
 
@@ -92,6 +93,7 @@ class ForecastRequest(Request):
     events: Literal["accepted", "none"] = Field(
         "accepted", description="take accepted events out of the sales of the store, or leave all sales as they are"
     )
+    overrides: Which = "published"
     like: list[Name] | None = Field(
         None,
         max_length=MOST,
@@ -119,6 +121,8 @@ class ForecastRequest(Request):
             raise ValueError(f"each signal once; {twice[0]!r} is given {names.count(twice[0])} times")
         if self.history is not None and self.data_version is not None:
             raise ValueError("`data_version` only without `history`: an inline history is not read from the store")
+        if self.history is not None and isinstance(self.overrides, list):
+            raise ValueError("`overrides` by reference only without `history`: they are of categories of the store")
         return self
 
     @property
@@ -182,6 +186,9 @@ class Period(Answer):
     median: float
     intervals: dict[str, tuple[float, float]] = Field(description="lower and upper end by level")
     contributions: dict[str, float] = Field(description="by driver, in units of sales; they add up to `value`")
+    published: PublishedPeriod | None = Field(
+        None, description="only where an override covers the period", exclude_if=lambda published: published is None
+    )
 
 
 class Signal(Answer):
@@ -258,6 +265,9 @@ class ForecastAnswer(Answer):
     events: list[AppliedEvent] = Field([], description="accepted events that were taken out of the sales")
     warnings: list[str]
     timing_ms: Timing
+    overrides: list[AppliedOverride] = Field(
+        [], description="only where there are any: those in force, as they apply", exclude_if=lambda found: not found
+    )
 
 
 class Category(Answer):

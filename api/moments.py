@@ -32,3 +32,8 @@ def parse(text: str) -> dt.datetime:
         raise ValueError(f"{text!r} is no moment in ISO 8601")
     moment = dt.datetime.fromisoformat(text)
     return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+
+
+def told(moment: dt.datetime) -> str:
+    """A moment in UTC as a person reads it."""
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

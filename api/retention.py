@@ -10,12 +10,14 @@ from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 
-from api.database import engine_of, idempotency, issued, job, now, reading, rows_engine_of, writing
+from api.database import engine_of, idempotency, issued, issued_inline, job, now, reading, rows_engine_of, writing
 from api.fold_rows import run_id
 from api.idempotency import KEPT
 from api.jobs import Jobs, add_to, workflow_of_job
+from api.life.keeping import forget_receipts, forget_scores
 from api.odata.model import ACCURACY, CONTRIBUTIONS, FORECASTS, KEY, RUNS, SIGNALS
 from api.odata.tables import FORECAST_ROW, TABLES
+from api.receipts import receipt_at
 from api.run_chunk import run_failure
 from api.run_input import folder
 from api.run_input import tidy as tidy_runs
@@ -41,6 +43,8 @@ class Tidied:
     workflows: int
     idempotency_keys: int
     deliveries: int
+    scores: int
+    inline_histories: int
 
     def __str__(self) -> str:
         return ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in asdict(self).items())
@@ -59,7 +63,7 @@ def tidy_until(settings: Settings, stop: threading.Event) -> None:
 
 
 def tidy(settings: Settings, stop: threading.Event | None = None) -> Tidied:
-    """Remove what is older than the settings keep_jobs_days and keep_receipts_days say, a few at a time.
+    """Remove what is older than the settings keep_… say, a few at a time.
 
     A job is removed once it is over, a forecast once its rows lie in the tables that OData reads: these go with it.
     """
@@ -69,6 +73,13 @@ def tidy(settings: Settings, stop: threading.Event | None = None) -> Tidied:
     forecasts = 0
     if settings.keep_receipts_days:
         forecasts = _forget_forecasts(settings, moment - dt.timedelta(days=settings.keep_receipts_days), stop)
+        forget_receipts(settings)
+    scores = 0
+    if settings.keep_scores_days:
+        scores = forget_scores(settings, (moment - dt.timedelta(days=settings.keep_scores_days)).date(), stop)
+    inline = 0
+    if settings.keep_inline_days:
+        inline = _forget_inline(settings, moment - dt.timedelta(days=settings.keep_inline_days), stop)
     workflows = Jobs(settings).forget_workflows(jobs_before, stop)
     return Tidied(
         jobs=_forget_jobs(settings, jobs_before, stop),
@@ -78,6 +89,8 @@ def tidy(settings: Settings, stop: threading.Event | None = None) -> Tidied:
         deliveries=_delete(
             settings, delivery, sa.and_(delivery.c.state != "pending", delivery.c.created < jobs_before)
         ),
+        scores=scores,
+        inline_histories=inline,
     )
 
 
@@ -111,9 +124,25 @@ def _forget_forecasts(settings: Settings, before: dt.datetime, stop: threading.E
             receipts = [row["receipt"] for row in rows]
             _forget_rows(settings, receipts, {run_id(row) for row in rows})
             with writing(engine_of(settings)) as connection:
+                connection.execute(issued_inline.delete().where(issued_inline.c.receipt.in_(receipts)))
                 connection.execute(issued.delete().where(issued.c.receipt.in_(receipts)))
         removed += len(rows)
         if len(rows) < TOGETHER:
+            break
+        stop.wait(PAUSE_SECONDS)
+    return removed
+
+
+def _forget_inline(settings: Settings, before: dt.datetime, stop: threading.Event) -> int:
+    """Receipts tell when they were given: those before a moment are found without a look at the ledger."""
+    old = sa.select(issued_inline.c.receipt).where(issued_inline.c.receipt < receipt_at(before, 0)).limit(TOGETHER)
+    removed = 0
+    while not stop.is_set():
+        with writing(engine_of(settings)) as connection:
+            receipts = list(connection.scalars(old))
+            connection.execute(issued_inline.delete().where(issued_inline.c.receipt.in_(receipts)))
+        removed += len(receipts)
+        if len(receipts) < TOGETHER:
             break
         stop.wait(PAUSE_SECONDS)
     return removed

@@ -22,7 +22,10 @@ class RunRequest(Request):
         None, description="instead of the store: the [[sales]] database of groundswell.toml whose query gives the sales"
     )
     horizon: Count = Field(ge=1, description="periods to forecast, counted from the moment the run was accepted")
-    engine: EngineName = Field("fast", description="the engine, as for one forecast")
+    engine: EngineName | None = Field(
+        None,
+        description="the engine, as for one forecast; default: as the configuration that serves each category says",
+    )
     deadline_ms: Deadline | None = Field(None, description="milliseconds that `auto` and `detailed` may take for each")
     levels: list[Annotated[int, Strict(), Field(ge=1, le=99)]] = Field(
         [80, 95], min_length=1, max_length=10, description="levels of the prediction intervals, in per cent"

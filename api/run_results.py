@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from api.bulk import told
 from api.database import reading
 from api.jobs import Job
+from api.overrides.applying import overrides_of, served
 from api.run_chunk import run_failure
 from api.run_input import asked_of
 from api.run_parts import Parts
@@ -113,14 +114,15 @@ class _Pipe(io.RawIOBase):
 
 
 def csv_lines(database: sa.Engine, job: Job, settings: Settings, caller: Caller) -> Iterator[str]:
-    """The rows in the columns of the ERP faces, a forecast at a time. Raises the problem 410, as `results`."""
+    """The rows in the columns of the ERP faces, as published, a forecast at a time. Raises as `results`."""
     levels = [f"{level:g}" for level in Parts(database, settings, job).levels()]
     return _erp_lines(database, job, asked_of(settings, job), caller, levels)
 
 
 def _erp_lines(database: sa.Engine, job: Job, asked: int, caller: Caller, levels: list[str]) -> Iterator[str]:
     ends = [f"{end}{level}" for level in levels for end in ("Lower", "Upper")]
-    yield _csv([["Time", "Value", "Median", *ends, "Category", "Unit", "Receipt", "Kind"]])
+    named = ("Category", "Unit", "Receipt", "Kind", "SystemValue", "Overrides", "OverrideAuthor")
+    yield _csv([["Time", "Value", "Median", *ends, *named]])
     for _, found in answers_of(database, job, asked):
         answer = None if found is None else orjson.loads(found)
         if answer is not None and caller.may_see(answer["category"]):
@@ -128,9 +130,11 @@ def _erp_lines(database: sa.Engine, job: Job, asked: int, caller: Caller, levels
 
 
 def _row(answer: dict[str, Any], period: dict[str, Any], levels: list[str]) -> list[object]:
-    ends = [end for level in levels for end in period["intervals"].get(level, (None, None))]
+    shown = served(period)
+    ends = [end for level in levels for end in shown["intervals"].get(level, (None, None))]
     named = [answer["category"], answer["unit"], answer["receipt"], period["kind"]]
-    return [period["period"], period["value"], period["median"], *ends, *named]
+    told = [period["value"], overrides_of(period), shown.get("author")]
+    return [period["period"], shown["value"], period["median"], *ends, *named, *told]
 
 
 def _csv(rows: Any) -> str:

@@ -11,19 +11,21 @@ import orjson
 import pyarrow as pa
 
 from api.ledger import Issued
+from api.tables import published_columns
 
 Result = tuple[int, str | None, Issued | bytes]  # which one it was, its category, and the forecast or the problem
 
 _HEAD = {"number": pa.int32(), "category": pa.string(), "receipt": pa.string(), "unit": pa.string()}
 _BODY = {"period": pa.date32(), "kind": pa.string(), "value": pa.float64(), "median": pa.float64()}
 _CONTRIBUTIONS = pa.map_(pa.string(), pa.float64())
-_TAIL = {"contributions": _CONTRIBUTIONS, "problem": pa.string()}
+_TAIL = {"overrides": pa.string(), "contributions": _CONTRIBUTIONS, "problem": pa.string()}
 
 
 def schema_of(levels: Sequence[float]) -> pa.Schema:
     """The columns of the results of a run whose forecasts have these levels."""
     ends = [f"{end}-{level:g}" for level in levels for end in ("lo", "hi")]
-    return pa.schema(_HEAD | _BODY | dict.fromkeys(ends, pa.float64()) | _TAIL)
+    published = ["published", *(f"published-{end}" for end in ends)]
+    return pa.schema(_HEAD | _BODY | dict.fromkeys([*ends, *published], pa.float64()) | _TAIL)
 
 
 def table_of(results: Sequence[Result]) -> pa.Table:
@@ -61,6 +63,8 @@ def _forecast(result: Result) -> Block:
     for level in periods[0]["intervals"]:
         block[f"lo-{level}"] = [period["intervals"][level][0] for period in periods]
         block[f"hi-{level}"] = [period["intervals"][level][1] for period in periods]
+    shown = [published_columns(period) for period in periods]
+    block |= {name: [one[name] for one in shown] for name in shown[0]}
     return block, len(periods)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from api.database import issued, now, reading
 from api.errors import Problem
 from api.forecasting import check_limits
 from api.jobs import RETRIED, RUNS, Job, Jobs
+from api.ledger_packing import unpack
 from api.making import body_of, receipt_of_job
 from api.models import ForecastRequest
 from api.run_chunk import do_chunk, is_over, part_of, release, run_failure
@@ -26,6 +26,7 @@ from api.security import Caller
 from api.settings import Settings
 from api.worker import JobFailed, Made, Work
 from forecast.chunk import CHUNK
+from forecast.configuration import DEFAULT
 from forecast.engines import engine
 from signals.connector import ConfigError
 from signals.store import Snapshot
@@ -78,7 +79,7 @@ def _accept(request: dict[str, Any], caller: Caller, jobs: Jobs, name: str = "")
 
 def _each(body: RunRequest, snapshot: Snapshot | None, settings: Settings) -> dict[str, Any]:
     """What every forecast of the run is asked for with."""
-    engine(body.engine)  # refuses an unknown one now, and not once a category
+    engine(body.engine or DEFAULT.engine)  # refuses an unknown one now, and not once a category
     each = body.model_dump(mode="json", exclude={"categories", "sql"})
     each["as_of"] = f"{now().isoformat()}Z"
     if snapshot is not None:
@@ -211,6 +212,4 @@ def answers_in(database: sa.Engine, job: Job, asked: int, chunk: int) -> list[tu
     query = sa.select(issued.c.receipt, issued.c.answer).where(issued.c.receipt.in_(receipts))
     with reading(database) as connection:
         found = {row.receipt: row.answer for row in connection.execute(query)}
-    return [
-        (number, zlib.decompress(found[receipt]) if receipt in found else None) for receipt, number in receipts.items()
-    ]
+    return [(number, unpack(found[receipt]) if receipt in found else None) for receipt, number in receipts.items()]

@@ -16,9 +16,11 @@ import sqlalchemy as sa
 from api.audit import record
 from api.database import metadata, now, reading, writing
 from api.errors import Problem, invalid_field
+from api.overrides.applying import spans_of
+from api.overrides.publishing import left_out
 from api.scenario_models import CompareRequest, Evaluation, Scenario, ScenarioHead, ScenarioRequest
 from api.security import Caller
-from api.service import Inputs, read_inputs
+from api.service import Inputs, moment_of, read_inputs
 from api.settings import Settings
 from forecast import Change, WhatIf, what_if
 from forecast.engines import Wanted
@@ -80,7 +82,9 @@ def evaluate(
         max_nowcast_days=settings.max_nowcast_days,
     )
     answer = _answered(inputs, asked, scenarios).to_dict()
-    answer["warnings"] = [*inputs.warnings, *answer["warnings"]]
+    periods = spans_of({"forecast": answer["baseline"]["periods"], "frequency": answer["frequency"]})
+    notes = left_out(settings, [asked.category], periods, moment_of(asked.as_of) or now(), "a scenario")
+    answer["warnings"] = [*inputs.warnings, *answer["warnings"], *notes]
     head = {"evaluated": now().replace(tzinfo=dt.UTC).isoformat(), "data_version": version}
     return Evaluation.model_validate_json(orjson.dumps(answer | head))
 

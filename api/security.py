@@ -1,6 +1,7 @@
 """Who calls, and what they may: API keys and tokens become a Caller, which routes ask for a scope.
 
-Scopes: forecast:read, forecast:write, data:read, data:write, jobs:read, jobs:write, metrics:read, admin.
+Scopes: forecast:read, forecast:write, data:read, data:write, jobs:read, jobs:write, model:write, metrics:read, admin,
+and override:LAYER for each layer of overrides (setting override_layers).
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from fastapi import Depends, Request
 from api.errors import Problem
 
 SCOPES = (
-    "forecast:read", "forecast:write", "data:read", "data:write", "jobs:read", "jobs:write", "metrics:read", "admin",
+    "forecast:read", "forecast:write", "data:read", "data:write", "jobs:read", "jobs:write", "model:write",
+    "metrics:read", "admin",
 )  # fmt: skip
 
 
@@ -41,9 +43,13 @@ class Caller:
         if category is not None and not self.may_see(category):
             raise Problem(403, "forbidden", f"the key may not see the category {category!r}")
 
+    def may(self, scope: str) -> bool:
+        """Whether a scope is theirs; `admin` has them all."""
+        return scope in self.scopes or "admin" in self.scopes
+
     def check_scope(self, scope: str) -> None:
         """Raise the problem that a scope is missing; `admin` has them all."""
-        if scope not in self.scopes and "admin" not in self.scopes:
+        if not self.may(scope):
             having = ", ".join(sorted(self.scopes)) or "none"
             raise Problem(403, "forbidden", f"the key lacks the scope {scope}; it has {having}")
 

@@ -317,6 +317,8 @@ def _do_jobs(settings: Settings, report: Connection) -> None:
     from api.apart import Apart
     from api.fold import fold_until
     from api.handlers import HANDLERS
+    from api.life.living import live_until
+    from api.life.scoring import score_until
     from api.retention import tidy_until
     from api.worker import Worker
 
@@ -325,9 +327,11 @@ def _do_jobs(settings: Settings, report: Connection) -> None:
     _as_child(settings)
     sys.setswitchinterval(SWITCH_SECONDS)
     threading.Thread(target=fold_until, args=(settings, stop), name="fold", daemon=True).start()
+    threading.Thread(target=score_until, args=(settings, stop), name="score", daemon=True).start()
 
     def ready() -> None:  # by then DBOS has its tables
         threading.Thread(target=tidy_until, args=(settings, stop), name="tidy", daemon=True).start()
+        threading.Thread(target=live_until, args=(settings, stop), name="life", daemon=True).start()
         report.send(READY)
 
     apart = Apart(settings)

@@ -14,12 +14,13 @@ import pandas as pd
 from api.decisions import in_force
 from api.gaps import assumed, gap_of, without
 from api.likeness import NOTHING_SAID, Said, has_kin, kin_of, phases_of
-from api.moments import CLOCKS_DIFFER, parse
+from api.moments import CLOCKS_DIFFER, parse, told
+from api.unsold import NothingKnownError, nothing_known, record_of
 from forecast import (
     Backtest,
+    Configuration,
     Event,
     Forecast,
-    ForecastError,
     HistoryError,
     OptionError,
     Phases,
@@ -28,23 +29,12 @@ from forecast import (
     forecast_like,
 )
 from forecast.engines import Wanted
-from forecast.like import is_short, known_periods
+from forecast.like import BORROWING, is_short, known_periods
 from signals.store import CategoryRecord, Snapshot
 
 AsOf = str | dt.date | dt.datetime | None  # pd.Timestamp is a datetime; without an offset it is UTC
-BORROWING = ("fast", "detailed", "auto")  # engines in whose place a short history borrows; others were meant
 NOT_BORROWED = "like: nothing is borrowed, for the history is as long as a season"
 MAX_NOWCAST_DAYS = 92  # one quarter: the longest period that can be missing while sales still arrive on time
-
-
-class NothingKnownError(ForecastError):
-    """At the moment that was asked for, nothing of the category's sales was known."""
-
-    def __init__(self, category: str, moment: dt.datetime, first: pd.Timestamp | None) -> None:
-        since = f"its first sales became known on {_told(first)}" if first is not None else "it has no sales"
-        remedy = f"from {_told(first)} on" if first is not None else "after its sales were imported"
-        super().__init__("as_of", _told(moment), f"a moment {remedy}")
-        self.args = (f"nothing was known of {category} by {_told(moment)}; {since}",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +60,7 @@ def forecast_category(
     *,
     as_of: AsOf = None,
     data_version: int | None = None,
-    engine: str = "fast",
+    engine: str | Configuration = "fast",
     deadline_ms: float | None = None,
     levels: Sequence[int] = (80, 95),
     from_origin: bool = False,
@@ -113,7 +103,7 @@ def backtest_category(
     origins: int | None = None,
     as_of: AsOf = None,
     data_version: int | None = None,
-    engine: str = "fast",
+    engine: str | Configuration = "fast",
     levels: Sequence[int] = (80, 95),
 ) -> Backtest:
     """Backtest one category of the store over rolling origins, each from what was known there.
@@ -204,13 +194,14 @@ def read_related(
     from_origin: bool = False,
     max_nowcast_days: int = MAX_NOWCAST_DAYS,
     events: bool = True,
+    now: dt.datetime | None = None,
 ) -> Inputs:
     """As `read_inputs`, at full level where the category begins or ends, and with those that a short history is like.
 
     Without any sale the horizon counts from the newest period that is known of these.
     """
     version = snapshot.data_version if data_version is None else data_version
-    record = snapshot.category(category, version)
+    record = record_of(snapshot, category, version)
     read = partial(
         read_inputs,
         snapshot,
@@ -220,6 +211,7 @@ def read_related(
         from_origin=from_origin,
         max_nowcast_days=max_nowcast_days,
         events=events,
+        now=now,
     )
     phases = phases_of(record, said)
     if said.like:
@@ -273,14 +265,18 @@ def read_inputs(
     from_origin: bool = False,
     max_nowcast_days: int = MAX_NOWCAST_DAYS,
     events: bool = True,
+    now: dt.datetime | None = None,
 ) -> Inputs:
-    """Read what a forecast of one category needs (see `forecast_category`)."""
+    """Read what a forecast of one category needs (see `forecast_category`).
+
+    `now`, UTC without a zone, is the moment of forecasting where no `as_of` was asked for; default: the clock.
+    """
     version = snapshot.data_version if data_version is None else data_version  # one state for all reads
-    record = snapshot.category(category, version)
-    moment = moment_of(as_of) or _now()
+    record = record_of(snapshot, category, version)
+    moment = moment_of(as_of) or now or _now()
     sales = snapshot.sales(category, moment, version, vintages=True)
     if sales.empty:
-        raise NothingKnownError(category, moment, _first_known(snapshot, category, version))
+        raise nothing_known(snapshot, category, moment, version)
     observations = _observations(snapshot, category, moment, version)
     accepted = in_force(snapshot, category, moment, version) if events else ()
     gap = gap_of(without(sales, accepted), record, moment)
@@ -361,7 +357,7 @@ def moment_of(as_of: AsOf) -> dt.datetime | None:
     if moment is None:
         raise OptionError("as_of", as_of, "a moment such as 2026-03-01 or 2026-03-01T06:00:00Z")
     if moment > _now() + CLOCKS_DIFFER:
-        raise OptionError("as_of", _told(moment), f"a moment that has come, at the latest now, {_told(_now())}")
+        raise OptionError("as_of", told(moment), f"a moment that has come, at the latest now, {told(_now())}")
     return moment
 
 
@@ -380,12 +376,3 @@ def _naive_utc(as_of: object) -> dt.datetime | None:
 
 def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC).replace(tzinfo=None)
-
-
-def _told(moment: dt.datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
-
-
-def _first_known(snapshot: Snapshot, category: str, data_version: int) -> pd.Timestamp | None:
-    known_at = snapshot.sales(category, None, data_version, vintages=True)["known_at"]
-    return None if known_at.empty else known_at.min()

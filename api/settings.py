@@ -105,6 +105,34 @@ class Settings(BaseSettings):
         description="issued forecasts, and their rows in OData, are removed after so many days; 0: they are kept for "
         "ever",
     )
+    keep_scores_days: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="how issued forecasts did is removed so many days after the last period of each; 0: it is kept for "
+        "ever",
+    )
+    retune_days: int = Field(
+        91,
+        ge=0,
+        le=100_000,
+        description="days after which a better configuration is searched for, for each category that is forecast; 0: "
+        "only on drift or by hand",
+    )
+    canary_answers: int = Field(
+        200, ge=1, le=1_000_000, description="answers of a challenger before its share of the requests is raised"
+    )
+    canary_hours: int = Field(24, ge=0, le=100_000, description="hours that each share is held at least")
+    canary_days: int = Field(
+        7, ge=0, le=10_000, description="days after which a share is raised also with fewer answers than that"
+    )
+    keep_inline_days: int = Field(
+        30,
+        ge=0,
+        le=100_000,
+        description="histories and signals that came with a request are removed after so many days, and a digest of "
+        "them stays; 0: they are kept as long as the forecast",
+    )
     max_body_bytes: int = Field(5_000_000, ge=1_000, le=1_000_000_000, description="largest request body")
     max_horizon: int = Field(400, ge=1, le=400, description="longest horizon of one request, in periods")
     max_history: int = Field(5_000, ge=10, le=1_000_000, description="longest inline history or signal, in periods")
@@ -137,6 +165,12 @@ class Settings(BaseSettings):
     )
     max_nowcast_days: int = Field(
         92, ge=0, le=120, description="longest gap between last sales and now that an API forecast fills"
+    )
+    override_layers: str = Field(
+        "planner,manager",
+        pattern=r"^[a-z][a-z0-9]{0,29}(, ?[a-z][a-z0-9]{0,29}){0,19}$",
+        description="layers of overrides; a later one goes before an earlier one",
+        json_schema_extra={"allowed": "names of small letters and digits, each once, with commas between"},
     )
     webhook_targets: Literal["public", "private"] = Field(
         "public",
@@ -217,6 +251,14 @@ class Settings(BaseSettings):
     def _home_is_named(cls, value: object) -> object:
         if value == "":
             raise ValueError("an empty text names no directory")  # a path would read it as the working directory
+        return value
+
+    @field_validator("override_layers")
+    @classmethod
+    def _layers_are_distinct(cls, value: str) -> str:
+        names = value.replace(" ", "").split(",")
+        if len(set(names)) < len(names):
+            raise ValueError("each layer once")
         return value
 
     @field_validator("trusted_proxies")

@@ -1,14 +1,15 @@
 """The forms that a forecast goes out in, by `Accept`: JSON, CSV and Parquet.
 
 A row of CSV and Parquet is one period: period, kind, value, median, lo-80, hi-80 and so on for each level, then one
-column `contribution-DRIVER` a driver.
+column `contribution-DRIVER` a driver. Where there are overrides, `published`, `published-lo-80` and so on are what is
+published, the system's own where nobody overrides it, and `overrides` says by which.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import mimeparse
@@ -16,6 +17,7 @@ import orjson
 from fastapi import Request, Response
 
 from api.errors import Problem
+from api.overrides.applying import overrides_of, served
 
 JSON, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
 NDJSON = "application/x-ndjson"
@@ -43,14 +45,25 @@ def rendered(answer: bytes, form: str) -> bytes:
 
 def rows_of(answer: dict[str, Any]) -> list[dict[str, Any]]:
     """One flat row a period."""
-    return [_row(period) for period in answer["forecast"]]
+    return [_row(period, with_published="overrides" in answer) for period in answer["forecast"]]
 
 
-def _row(period: dict[str, Any]) -> dict[str, Any]:
+def _row(period: dict[str, Any], *, with_published: bool) -> dict[str, Any]:
     row = {name: period[name] for name in ("period", "kind", "value", "median")}
     for level, (low, high) in period["intervals"].items():
         row |= {f"lo-{level}": low, f"hi-{level}": high}
+    if with_published:
+        row |= published_columns(period)
     return row | {f"contribution-{driver}": share for driver, share in period["contributions"].items()}
+
+
+def published_columns(period: Mapping[str, Any]) -> dict[str, Any]:
+    """What is published of a period, and by which overrides, by column."""
+    shown = served(period)
+    row = {"published": shown["value"]}
+    for level, (low, high) in shown["intervals"].items():
+        row |= {f"published-lo-{level}": low, f"published-hi-{level}": high}
+    return row | {"overrides": overrides_of(period)}
 
 
 def _csv(rows: list[dict[str, Any]]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ LEEWAY_SECONDS = 60
 JWKS_SECONDS = 300  # a key that the issuer took back ends within this time
 TIMEOUT_SECONDS = 5
 PAUSE_SECONDS = 10.0  # after an issuer did not answer
+_LAYER = re.compile(r"(?:override:|Groundswell\.Override\.)([A-Za-z][a-z0-9]{0,29})", re.ASCII)
 
 
 class CredentialsError(ValueError):
@@ -95,7 +97,9 @@ def _known(values: object) -> frozenset[str]:
 
     names = {name: scope for scope in SCOPES for name in (scope, role_of(scope))}
     given = values.split() if isinstance(values, str) else values if isinstance(values, list) else []
-    return frozenset(names[value] for value in given if isinstance(value, str) and value in names)
+    told = [value for value in given if isinstance(value, str)]
+    layers = {f"override:{found[1].lower()}" for value in told if (found := _LAYER.fullmatch(value))}
+    return frozenset(names[value] for value in told if value in names) | layers
 
 
 def _key_id(claims: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.fields import Count, Days, EngineName, Moment, Name, Number
+from api.fields import Count, DayRange, Deadline, EngineName, Moment, Name, Number
 from api.models import Answer, Engine, Request, Span
 from api.scenario_models import Interval, Levels
 
@@ -16,9 +16,12 @@ MethodName = Literal["wls", "mint", "bottom_up", "top_down"]
 
 
 class PlannedPeriod(Request):
-    """What is planned for one period."""
+    """What is planned for one period, or for several together."""
 
-    period: Days = Field(description="a day of it, or the week, month or year that it is: 2026-11-29, 2026-W48")
+    period: DayRange = Field(
+        description="a day of it, or the week, month, quarter or year that it is, or a range of these: 2026-11-29, "
+        "2026-W48, 2027-Q1, 2026-W49..2027-W02"
+    )
     value: Number
 
 
@@ -37,6 +40,10 @@ class TreeRequest(Request):
     method: MethodName = Field("wls", description="how forecasts of all levels are made to add up")
     plan: Plan | None = None
     engine: EngineName = Field("fast", description="the engine that forecasts each category and each total")
+    deadline_ms: Deadline | None = Field(
+        None,
+        description="milliseconds that `auto` and `detailed` may take for the whole tree, shared by its categories",
+    )
     levels: Levels = Field([80, 95], min_length=1, max_length=10, description="levels of the intervals, in per cent")
     as_of: Moment | None = Field(None, description="as if at this moment, from what was known then; default: now")
 
@@ -49,7 +56,7 @@ class NodePeriod(Answer):
     value: float = Field(description="the values of the categories below add up to it")
     median: float
     intervals: dict[str, Interval] = Field(description="lower and upper end by level")
-    before: float = Field(description="the category's own forecast, before it was made to add up")
+    before: float = Field(description="the category's own forecast, or its known sale, before it was made to add up")
     planned: float | None = Field(description="its part of the plan; null where there is none")
 
 

@@ -3,43 +3,58 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from api.decisions import in_force
 from api.errors import Problem
 from api.gaps import gap_of
+from api.likeness import NOTHING_SAID, phases_of
 from api.security import Caller
-from api.service import AsOf, history_frame, moment_of, signals_frame
+from api.service import Inputs, signals_frame
+from api.tree_leaves import Asked, Leaf, LeftOutError, read_leaf
 from forecast import HistoryError, OptionError
 from forecast import frequency as freq
+from forecast.totals import known_sales, summed_versions
 from signals.store import CategoryRecord, Snapshot
 
 
 @dataclass(frozen=True)
 class TreeInputs:
-    """The categories of a tree by parent, None for the one at the top, and what is known of them."""
+    """The categories of a tree by parent, None for the one at the top, and what a forecast of each needs."""
 
     parents: dict[str, str | None]
-    history: pd.DataFrame  # unique_id, ds, y of the leaves, which end alike
-    signals: dict[str, pd.DataFrame]  # by category
-    leaves: list[CategoryRecord]
-    horizon: int  # with the periods that were over, but whose sales were not known
-    as_of: dt.datetime | None
+    leaves: dict[str, Inputs]
+    totals: dict[str, Inputs]  # of the leaves that are not `new`; none of a total that has only such
+    sales: dict[str, pd.Series]  # what is known of each leaf, by label
+    new: frozenset[str]  # leaves that borrow, begin or end
     warnings: list[str]
 
     @property
     def frequency(self) -> str:
         """That of every leaf."""
-        return self.leaves[0].frequency
+        return next(iter(self.leaves.values())).record.frequency
 
     def shared(self, name: str) -> Any:
         """What is the same of all leaves, such as their unit; None where they differ."""
-        found = {getattr(leaf, name) for leaf in self.leaves}
-        return found.pop() if len(found) == 1 else None
+        return shared([one.record for one in self.leaves.values()], name)
+
+    def without(self, names: Collection[str]) -> TreeInputs:
+        """The same tree without leaves that cannot be forecast."""
+        leaves = {name: one for name, one in self.leaves.items() if name not in names}
+        parents = _bearing(self.parents, set(leaves))
+        totals = {name: one for name, one in self.totals.items() if name in parents}
+        return replace(self, parents=parents, leaves=leaves, totals=totals, new=self.new.difference(names))
+
+
+def shared(records: Sequence[CategoryRecord], name: str) -> Any:
+    """What is the same in all records; None where they differ."""
+    found = {getattr(one, name) for one in records}
+    return found.pop() if len(found) == 1 else None
 
 
 def tree_below(snapshot: Snapshot, category: str, data_version: int, caller: Caller) -> dict[str, str | None]:
@@ -67,94 +82,145 @@ def tree_below(snapshot: Snapshot, category: str, data_version: int, caller: Cal
     return found
 
 
-def read_tree(
-    snapshot: Snapshot,
-    parents: Mapping[str, str | None],
-    horizon: int,
-    *,
-    as_of: AsOf,
-    data_version: int,
-    max_nowcast_days: int,
-) -> TreeInputs:
-    """Read a tree; its horizon counts from `as_of`, else now, as that of one category does.
+def read_tree(asked: Asked, parents: Mapping[str, str | None]) -> TreeInputs:
+    """Read a tree; its horizon counts from the moment, as that of one category does.
 
+    Each leaf is read as for a forecast of its own: with those that it is like, its phases and its accepted events.
     Raises HistoryError where the leaves cannot be summed.
     """
-    moment = moment_of(as_of) or dt.datetime.now(dt.UTC).replace(tzinfo=None)
-    metadata = snapshot.categories(data_version).set_index("category")
-    above = set(parents.values())
-    records = {name: snapshot.category(name, data_version) for name in parents if name in metadata.index}
-    warnings = [
-        f"{name} has sales of its own, which are left out: it is the sum of those below it"
-        for name, record in records.items()
-        if name in above and record.periods
-    ]
-    sales = {name: _sold(snapshot, one, moment, data_version) for name, one in records.items() if name not in above}
-    unsold = [name for name, own in sales.items() if own.empty]
-    warnings += [f"no sales of {name} are known: it is left out" for name in unsold]
-    sales = {name: own for name, own in sales.items() if not own.empty}
-    leaves = [records[name] for name in sales]
-    _check_frequencies(leaves, next(iter(parents)))
-    sales, last = _ending_alike(sales, leaves[0].frequency, max_nowcast_days, warnings)
-    if len({one.calendar for one in leaves}) > 1:
-        warnings.append("the categories do not all have one calendar: no moving holidays are followed")
-    gap = gap_of(snapshot.sales(last, moment, data_version, vintages=True), records[last], moment)
-    stale = gap.days > max_nowcast_days
-    if stale:
-        warnings.append(gap.warning(max_nowcast_days))
-    kept = _bearing(parents, set(sales))
-    offered = {
-        name: signals_frame(snapshot, name, as_of=moment, data_version=data_version) for name in kept if name in records
-    }
+    metadata = asked.snapshot.categories(asked.data_version).set_index("category")
+    records = {n: asked.snapshot.category(n, asked.data_version) for n in parents if n in metadata.index}
+    inner = {name for name in parents.values() if name is not None}
+    warnings = _told_of_totals(records, inner)
+    leaves: dict[str, Leaf] = {}
+    for name in (name for name in records if name not in inner):
+        try:
+            leaves[name] = read_leaf(asked, records[name])
+        except LeftOutError as error:
+            warnings.append(str(error))
+    _check_alike(list(leaves.values()), next(iter(parents)))
+    leaves, end = _ending_alike(asked, leaves, warnings)
+    if len({one.inputs.record.calendar for one in leaves.values()}) > 1:
+        warnings.append("the categories do not all have one calendar: no moving holidays are followed by totals")
+    kept = _bearing(parents, set(leaves))
     return TreeInputs(
         kept,
-        pd.concat([own.assign(unique_id=name) for name, own in sales.items()], ignore_index=True),
-        {name: frame for name, frame in offered.items() if frame is not None},
-        leaves,
-        horizon + (0 if stale else gap.periods),
-        None if stale and as_of is None else moment,
+        {name: end.reached(one) for name, one in leaves.items()},
+        _totals(asked, kept, leaves, records, end),
+        {name: one.known for name, one in leaves.items()},
+        frozenset(name for name, one in leaves.items() if one.is_new),
         warnings,
     )
 
 
-def _sold(snapshot: Snapshot, record: CategoryRecord, moment: dt.datetime, data_version: int) -> pd.DataFrame:
-    """ds, y of the periods of a category that were over and known, in their latest version."""
-    frame = history_frame(snapshot, record.category, as_of=moment, data_version=data_version)
-    newest = frame.drop_duplicates("ds", keep="last").dropna(subset="y")[["ds", "y"]]
-    ends = freq.spans(newest["ds"].to_numpy().astype("datetime64[D]"), record.frequency)[1]
-    return newest[ends <= np.datetime64(moment, "us")]
+def _told_of_totals(records: Mapping[str, CategoryRecord], inner: Collection[str]) -> list[str]:
+    """What of a total's own is not used."""
+    found = []
+    for name, record in records.items():
+        if name in inner and record.periods:
+            found.append(f"{name} has sales of its own, which are left out: it is the sum of those below it")
+        if name in inner and phases_of(record, NOTHING_SAID):
+            found.append(f"phase_in and phase_out of {name} are not applied: it is the sum of those below it")
+    return found
 
 
-def _check_frequencies(leaves: list[CategoryRecord], top: str) -> None:
-    if not leaves:
+def _check_alike(leaves: list[Leaf], top: str) -> None:
+    if all(one.known.empty for one in leaves):
         raise HistoryError("history", f"no sales below {top}", "sales of one category at least")
-    for one in leaves[1:]:
-        if one.frequency != leaves[0].frequency:
-            found = f"{one.category} of {one.frequency} beside {leaves[0].category} of {leaves[0].frequency}"
+    records = [one.inputs.record for one in leaves]
+    for one in records[1:]:
+        if one.frequency != records[0].frequency:
+            found = f"{one.category} of {one.frequency} beside {records[0].category} of {records[0].frequency}"
             raise HistoryError("history", found, "categories of one frequency: others cannot be summed")
 
 
-def _ending_alike(
-    sales: dict[str, pd.DataFrame], frequency: str, max_days: int, warnings: list[str]
-) -> tuple[dict[str, pd.DataFrame], str]:
-    """Sales to the last period that all have, and a category whose last one it is.
+@dataclass(frozen=True)
+class _End:
+    """The last period of the horizon of a tree, and the moment from which it is forecast."""
 
-    One that ended more than `max_days` before the newest is no longer sold: it has zeros from there on.
+    label: np.datetime64
+    as_of: dt.datetime | None
+
+    def reached(self, leaf: Leaf) -> Inputs:
+        """What a forecast of a leaf to that period needs."""
+        return replace(leaf.inputs, horizon=self.after(leaf.last, leaf.inputs.record.frequency), as_of=self.as_of)
+
+    def after(self, last: np.datetime64, frequency: str) -> int:
+        """How many periods there are after one."""
+        return freq.between(last, self.label, frequency).size - 1
+
+
+def _ending_alike(asked: Asked, leaves: dict[str, Leaf], warnings: list[str]) -> tuple[dict[str, Leaf], _End]:
+    """Leaves whose sales are still coming in, or are zero by now, and the period that all are forecast to.
+
+    One that ended long before the newest, or was to end by then, is no longer sold: it has zeros from there on.
     """
-    ends = {name: own["ds"].iloc[-1] for name, own in sales.items()}
-    newest = max(ends.values())
-    over = [name for name, end in ends.items() if (newest - end).days > max_days]
-    last = min((name for name in ends if name not in over), key=lambda name: ends[name])
+    newest = max((one for one in leaves.values() if not one.known.empty), key=lambda one: one.known.index[-1])
+    label, record = newest.known.index[-1], newest.inputs.record
+    sales = asked.snapshot.sales(record.category, asked.moment, asked.data_version, vintages=True)
+    gap = gap_of(sales, record, asked.moment)
+    stale = gap.days > asked.max_nowcast_days
+    if stale:
+        warnings.append(gap.warning(asked.max_nowcast_days))
+    horizon = asked.horizon + (0 if stale else gap.periods)
+    last = freq.following(np.datetime64(label, "D"), horizon, record.frequency)[-1]
     found = {}
-    for name, own in sales.items():
-        if name in over:
-            labels = freq.between(np.datetime64(ends[name], "D"), np.datetime64(ends[last], "D"), frequency)[1:]
-            own = pd.concat([own, pd.DataFrame({"ds": pd.DatetimeIndex(labels), "y": 0.0})], ignore_index=True)
-            warnings.append(f"{name} was last sold in {ends[name]:%Y-%m-%d}, and counts as zero since then")
-        found[name] = own[own["ds"] <= ends[last]]
-    if ends[last] < newest:
-        warnings.append(f"all are forecast from {ends[last]:%Y-%m-%d} on: later sales of {last} are not known")
-    return found, last
+    for name, one in leaves.items():
+        if one.is_over(label, asked.max_nowcast_days):
+            warnings.append(f"{name} was last sold in {one.known.index[-1]:%Y-%m-%d}, and counts as zero since then")
+            one = one.over(label)
+        if one.last < last:
+            found[name] = one
+        else:
+            warnings.append(f"{name} is left out: those that it is like have newer sales than the tree")
+    warnings += _told_of_ends(found)
+    return found, _End(last, None if stale and not asked.named else asked.moment)
+
+
+def _told_of_ends(leaves: Mapping[str, Leaf]) -> list[str]:
+    """What to say where some are known further than others."""
+    ends = {name: one.known.index[-1] for name, one in leaves.items() if not one.known.empty}
+    first, newest = min(ends.values()), max(ends.values())
+    if first == newest:
+        return []
+    late = ", ".join(name for name, end in ends.items() if end == first)
+    return [f"later sales than {first:%Y-%m-%d} are not known of {late}; those of the others stand as they are"]
+
+
+def _totals(
+    asked: Asked,
+    parents: Mapping[str, str | None],
+    leaves: Mapping[str, Leaf],
+    records: Mapping[str, CategoryRecord],
+    end: _End,
+) -> dict[str, Inputs]:
+    """What a forecast of each total needs: the sum of the leaves below it whose history tells their forecast."""
+    below: dict[str, list[Leaf]] = {}
+    for name, leaf in leaves.items():
+        above = parents[name]
+        while above is not None:
+            below.setdefault(above, []).append(leaf)
+            above = parents[above]
+    like = [one.inputs.record for one in leaves.values()]
+    found = {}
+    for name, under in below.items():
+        if not (old := [one.versions for one in under if not one.is_new]):
+            continue
+        history = summed_versions(old)
+        known = known_sales(history, like[0].frequency, pd.Timestamp(asked.moment))
+        given = name in records
+        found[name] = Inputs(
+            record=replace(like[0], category=name, unit=shared(like, "unit"), calendar=shared(like, "calendar")),
+            history=history,
+            signals=signals_frame(asked.snapshot, name, as_of=asked.moment, data_version=asked.data_version)
+            if given
+            else None,
+            horizon=end.after(np.datetime64(known.index[-1], "D"), like[0].frequency),
+            as_of=end.as_of,
+            warnings=(),
+            events=in_force(asked.snapshot, name, asked.moment, asked.data_version),
+        )
+    return found
 
 
 def _bearing(parents: Mapping[str, str | None], leaves: set[str]) -> dict[str, str | None]:

@@ -2,54 +2,73 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import orjson
-import pandas as pd
 
 from api.errors import invalid_field
+from api.overrides import applying
+from api.overrides.publishing import left_out
 from api.security import Caller
+from api.service import moment_of
 from api.settings import Settings
-from api.tree_models import PlannedPeriod, TreeAnswer, TreeRequest
+from api.tree_leaves import Asked
+from api.tree_making import Watch, made_nodes, unwatched
+from api.tree_models import TreeAnswer, TreeRequest
 from api.tree_reading import TreeInputs, read_tree, tree_below
-from forecast import Hierarchy, OptionError, SignalsError, reconcile
-from forecast import frequency as freq
-from forecast.changes import DAYS_ALLOWED, days_of
+from forecast import Hierarchy, OptionError
+from forecast.engines import Wanted
+from forecast.plans import partial_periods, spans_of
+from forecast.reconcile import adding_up
+from forecast.tree import tree_of
 from signals.store import Snapshot
 
 Planned = Mapping[str, Mapping[str, float]]  # by category and label
 
 
-def answer_tree(snapshot: Snapshot, settings: Settings, body: TreeRequest, caller: Caller) -> TreeAnswer:
-    """Forecast a category and all below it; raises Problem, ForecastError and what the store raises."""
+def answer_tree(
+    snapshot: Snapshot,
+    settings: Settings,
+    body: TreeRequest,
+    caller: Caller,
+    *,
+    processes: int = 1,
+    watch: Watch = unwatched,
+) -> TreeAnswer:
+    """Forecast a category and all below it; raises Problem, ForecastError and what the store raises.
+
+    The nodes are forecast in as many `processes`; `watch` is told how many there are, and each that is done.
+    """
     version = snapshot.data_version
     _check_limit("horizon", body.horizon, settings.max_horizon, "max_horizon")
+    wanted = Wanted(body.engine, body.deadline_ms)
+    wanted.check()
     parents = tree_below(snapshot, body.category, version, caller)
     _check_limit("category", len(parents), settings.max_bulk, "max_bulk, categories of one tree")
-    read = read_tree(
+    named = moment_of(body.as_of)
+    asked = Asked(
         snapshot,
-        parents,
+        version,
+        named or dt.datetime.now(dt.UTC).replace(tzinfo=None),
+        named is not None,
         body.horizon,
-        as_of=body.as_of,
-        data_version=version,
-        max_nowcast_days=settings.max_nowcast_days,
+        settings.max_nowcast_days,
+        body.engine,
+        caller,
     )
-    found = reconcile(
-        read.history,
-        read.horizon,
-        read.parents,
-        method=body.method,
-        signals=read.signals,
-        engine=body.engine,
-        levels=tuple(body.levels),
-        frequency=read.frequency,
-        as_of=None if read.as_of is None else pd.Timestamp(read.as_of),
-        calendar=read.shared("calendar"),
-    )
-    return TreeAnswer.model_validate_json(orjson.dumps(_told(found, read, body, version)))
+    read = read_tree(asked, parents)
+    made = made_nodes(read, wanted, tuple(body.levels), processes, watch)
+    read = read.without(made.left_out)
+    tree = tree_of(read.parents)
+    found = adding_up(tree, body.method, made.of(tree.leaves), made.of(read.totals), read.new, read.sales)
+    notes = [f"{name} is left out: {why}" for name, why in made.left_out.items()]
+    told = _told(found, read, body, version, notes)
+    periods = applying.spans_of({"forecast": told["nodes"][0]["periods"], "frequency": read.frequency})
+    told["warnings"] += left_out(settings, parents, periods, asked.moment, "a tree")
+    return TreeAnswer.model_validate_json(orjson.dumps(told))
 
 
 def _check_limit(field: str, value: int, most: int, setting: str) -> None:
@@ -58,8 +77,8 @@ def _check_limit(field: str, value: int, most: int, setting: str) -> None:
         raise invalid_field(field, value, f"<= {most}", message)
 
 
-def _told(found: Hierarchy, read: TreeInputs, body: TreeRequest, version: int) -> dict[str, Any]:
-    planned = _split(found, body, read.frequency) if body.plan else {}
+def _told(found: Hierarchy, read: TreeInputs, body: TreeRequest, version: int, notes: Sequence[str]) -> dict[str, Any]:
+    planned, remarks = _planned(found, body, read.frequency)
     top = found.forecasts[body.category].to_head()
     levels = zip(found.tree.names, found.tree.depths.tolist(), strict=True)
     return {
@@ -72,7 +91,7 @@ def _told(found: Hierarchy, read: TreeInputs, body: TreeRequest, version: int) -
         "method": body.method,
         "nodes": [_node(found, name, level, planned.get(name, {})) for name, level in levels],
         "gains": [{name: _plain(value) for name, value in row.items()} for row in found.gains.to_dict("records")],
-        "warnings": read.warnings,
+        "warnings": [*read.warnings, *notes, *_unmeasured(found), *remarks],
     }
 
 
@@ -99,31 +118,29 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _split(found: Hierarchy, body: TreeRequest, frequency: str) -> Planned:
-    """The plan for each category that it is split over, by period."""
-    assert body.plan is not None
-    labels = _labels(body.plan.periods, frequency)
-    plan = pd.Series([one.value for one in body.plan.periods], index=pd.DatetimeIndex(labels))
-    split = found.split(body.plan.category or body.category, plan.sort_index())
-    return {
-        str(name): dict(zip(rows["ds"].dt.strftime("%Y-%m-%d"), rows["plan"], strict=True))
-        for name, rows in split.groupby("unique_id")
+def _unmeasured(found: Hierarchy) -> list[str]:
+    """What to say where past forecasts do not tell what adding up does."""
+    if found.gains["wape_after"].notna().any():
+        return []
+    return ["the past forecasts of the categories have no origins in common: what adding up gained is not measured"]
+
+
+def _planned(found: Hierarchy, body: TreeRequest, frequency: str) -> tuple[Planned, list[str]]:
+    """The plan for each category that it is split over, by period, and what to say of it."""
+    if body.plan is None:
+        return {}, []
+    name = body.plan.category or body.category
+    if name not in found.tree.inner:
+        allowed = f"a category with others below it: {', '.join(found.tree.inner)}"
+        raise OptionError("plan.category", name, allowed)
+    ds = found.forecasts[body.category].ds
+    texts = [one.period for one in body.plan.periods]
+    fields = [f"plan.periods.{i}.period" for i in range(len(texts))]
+    spans = spans_of(texts, ds, frequency, fields)
+    plan = {one.period: one.value for one in body.plan.periods}
+    split = found.split(name, plan)
+    by_node = {
+        str(node): dict(zip(rows["ds"].dt.strftime("%Y-%m-%d"), rows["plan"], strict=True))
+        for node, rows in split.groupby("unique_id")
     }
-
-
-def _labels(periods: Sequence[PlannedPeriod], frequency: str) -> list[np.datetime64]:
-    """The label of each planned period; raises OptionError for what is not one period, or is there twice."""
-    found: list[np.datetime64] = []
-    for i, one in enumerate(periods):
-        field = f"plan.periods.{i}.period"
-        try:
-            ends = np.array(days_of(one.period, field))
-        except SignalsError as error:
-            raise OptionError(field, one.period, DAYS_ALLOWED) from error
-        first, last = freq.label(ends, frequency)
-        if first != last:
-            raise OptionError(field, one.period, f"one period of {frequency}, or a day of it")
-        if first in found:
-            raise OptionError(field, one.period, "each period once")
-        found.append(first)
-    return found
+    return by_node, partial_periods(spans, ds, frequency)

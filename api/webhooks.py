@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import secrets
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from api.jobs import DELIVERIES, Jobs
 from api.models import Answer, Request
 from api.security import Caller
 
-Event = Literal["run.completed", "run.failed"]
+Event = Literal["run.completed", "run.failed", "alert.raised", "configuration.promoted", "configuration.rolled_back"]
 KIND = "webhook"
 LAST = 100  # deliveries that are kept of one webhook
 
@@ -150,11 +151,35 @@ def announce(engine: sa.Engine, jobs: Jobs, event: str, key_id: str | None, subj
     with reading(engine) as connection:
         rows = connection.execute(sa.select(webhook).where(mine)).mappings().all()
     for row in rows:
-        number = "msg_" + uuid.uuid5(uuid.NAMESPACE_OID, f"{row['id']}/{event}/{subject}").hex
         run = f"{row['base']}/v1/runs/{subject}"
-        body = {"type": event, "timestamp": f"{now().isoformat()}Z", "data": data | {"run": run, "csv": f"{run}/csv"}}
-        _note(engine, row["id"], number, event, orjson.dumps(body))
-        send(jobs, number, 1, key_id)
+        _tell(engine, jobs, row, event, subject, data | {"run": run, "csv": f"{run}/csv"})
+
+
+def announce_of_category(
+    engine: sa.Engine,
+    jobs: Jobs,
+    event: Event,
+    subject: str,
+    data: Callable[[str], dict[str, Any]],
+    may_see: Callable[[str | None], bool],
+) -> None:
+    """Tell all subscribers whose key may see it of an event of a category; once, as `announce`.
+
+    `data` is told the address under which a subscriber reaches the API.
+    """
+    wanted = sa.or_(webhook.c.event.is_(None), webhook.c.event == event)
+    with reading(engine) as connection:
+        rows = connection.execute(sa.select(webhook).where(wanted)).mappings().all()
+    for row in rows:
+        if may_see(row["key_id"]):
+            _tell(engine, jobs, row, event, subject, data(row["base"]))
+
+
+def _tell(engine: sa.Engine, jobs: Jobs, row: sa.RowMapping, event: str, subject: str, data: dict[str, Any]) -> None:
+    number = "msg_" + uuid.uuid5(uuid.NAMESPACE_OID, f"{row['id']}/{event}/{subject}").hex
+    body = {"type": event, "timestamp": f"{now().isoformat()}Z", "data": data}
+    _note(engine, row["id"], number, event, orjson.dumps(body))
+    send(jobs, number, 1, row["key_id"])
 
 
 def send(jobs: Jobs, number: str, attempt: int, key_id: str | None, delay_seconds: float = 0.0) -> None:

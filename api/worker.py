@@ -28,6 +28,7 @@ from api.jobs import (
     DELIVERIES,
     FORECASTS,
     QUEUE,
+    RETUNES,
     RUNS,
     UPLOADS,
     WORKFLOW,
@@ -53,6 +54,7 @@ QUEUES: dict[str, tuple[int, float]] = {
     RUNS: (4, 1.0),  # they share the processes of a pool, so that a small one is not behind a large one
     UPLOADS: (8, 0.5),  # they mostly wait until they are stored
     DELIVERIES: (8, 1.0),  # they mostly wait
+    RETUNES: (1, 5.0),  # nobody waits for them
 }
 TRIES = 3
 

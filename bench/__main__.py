@@ -28,6 +28,8 @@ COMMANDS = (
     ("bench.holidays",),
     ("bench.hierarchy",),
     ("bench.newcomers",),
+    ("bench.drift",),
+    ("bench.promotion",),
     ("bench.accuracy", "--jobs", "2"),
     ("bench.nasty", "--series", "10000"),
 )

@@ -7,6 +7,7 @@ x x x x x x x o .
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -257,7 +258,11 @@ def scored(
     spread = _at(intervals.past(errors, np.array([*SPREAD, *tails])), past.origins, told.origins)
     median = scale.units(told.median)
     mean = scale.mean(told.median, spread[0], spread[1])
-    bounds = scale.units(told.median + spread[len(SPREAD) :])
+    tail = spread[len(SPREAD) :]
+    if problem.transform.log:
+        usual = intervals.usual_level(problem.z, problem.season_lengths)[told.origins]
+        tail = intervals.between(tail, told.median - usual)
+    bounds = scale.units(told.median + tail)
     season = round(series.season_lengths[-1]) if series.season_lengths else 1
     labels = series.grid(problem.horizon).labels
     return Backtest(
@@ -279,3 +284,12 @@ def _at(values: FloatArray, origins: IntArray, wanted: IntArray) -> FloatArray:
     """`values` (…, origins) at the origins wanted, or at the last one before; NaN before the first."""
     column = np.searchsorted(origins, wanted, side="right")
     return np.concatenate([np.full((*values.shape[:-1], 1), np.nan), values], axis=-1)[..., column]
+
+
+def untested(engine: str, horizon: int, levels: Sequence[float]) -> Backtest:
+    """The record of what cannot be tested on its own past."""
+    none = np.empty((0, horizon))
+    days = np.empty(0, "datetime64[D]")
+    bounds = dict.fromkeys(levels, none)
+    steps = np.arange(1, horizon + 1)
+    return Backtest(engine, days, steps, none, none, none, none, bounds, bounds, 0.0, none.astype("datetime64[D]"))

@@ -1,7 +1,7 @@
 """A scenario in words that a person uses, made into the paths that scenario.py takes.
 
 Days are inclusive, and a period is changed when any day of it is meant: `2026-11-30`, the month `2026-11`, the ISO week
-`2026-W48` and the year `2026` are all days, the first and the last of them.
+`2026-W48`, the quarter `2026-Q4` and the year `2026` are all days, the first and the last of them.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from forecast.transform import FloatArray
 MOST_CHANGES = 50
 LARGEST_FACTOR = 1000.0
 LARGEST_VALUE = 1e15
-SPAN = r"\d{4}(-\d{2}(-\d{2})?|-W\d{2})?"
-DAYS_ALLOWED = "a day, week, month or year, such as 2026-11-30, 2026-W48, 2026-11 or 2026"
+SPAN = r"\d{4}(-\d{2}(-\d{2})?|-W\d{2}|-Q[1-4])?"
+DAYS_ALLOWED = "a day, week, month, quarter or year, such as 2026-11-30, 2026-W48, 2026-11, 2026-Q4 or 2026"
 LEVEL_ALLOWED = f"{DAYS_ALLOWED}; or two of them, as in 2020-03..2020-05"
 _SPAN = re.compile(SPAN, re.ASCII)
 _WORDS = re.compile(
@@ -100,6 +100,9 @@ def _ends(text: str) -> tuple[dt.date, dt.date]:
     if "W" in text:
         monday = dt.date.fromisocalendar(int(text[:4]), int(text[6:]), 1)
         return monday, monday + dt.timedelta(days=6)
+    if "Q" in text:
+        year, end = int(text[:4]), 3 * int(text[6:])
+        return dt.date(year, end - 2, 1), dt.date(year, end, calendar.monthrange(year, end)[1])
     year, *rest = (int(part) for part in text.split("-"))
     if not rest:
         return dt.date(year, 1, 1), dt.date(year, 12, 31)

@@ -32,7 +32,7 @@ from forecast.series import Series, versions
 from forecast.transform import FloatArray, choose
 from forecast.what_if import Mean, WhatIf, outcome
 
-VERSION = "4"  # of the method: answers of another version may differ
+VERSION = "5"  # of the method: answers of another version may differ
 _TOLD = 0.005  # a smaller weight of a stack's member is as good as none
 RESERVED = ("level", "trend", "season", "calendar", "remainder", "guard", "closed", BEGINS, ENDS, "ds")
 
@@ -125,7 +125,7 @@ def _answer(
         kinds=freq.kinds(run.series.future(horizon), run.series.frequency, run.moment),
         mean=np.where(shut, 0.0, mean),
         median=np.where(shut, 0.0, run.scale.units(path)),
-        grid=np.where(shut[:, None], 0.0, run.scale.units(path[:, None] + spread)),
+        grid=np.where(shut[:, None], 0.0, run.scale.units(path[:, None] + _laid(spread, path, run.problem))),
         parts=plausible.close(parts, mean, shut),
         levels=levels,
         signals=_reports(run, importance),
@@ -176,6 +176,14 @@ def what_if(
         changed = _answer(run, checked, effects, category, unit, started)
         outcomes[name] = outcome(name, baseline, changed, effects, mean, compiled.notes)
     return WhatIf(baseline, outcomes)
+
+
+def _laid(spread: FloatArray, path: FloatArray, problem: Problem) -> FloatArray:
+    """Quantiles around the path, (horizon, probabilities), between the logarithmic scale and that of sales."""
+    if not problem.transform.log:
+        return spread
+    usual = intervals.usual_level(problem.z, problem.season_lengths)[-1]
+    return intervals.between(spread, (path - usual)[:, None])
 
 
 def _mean_of(run: _Run) -> Mean:

@@ -6,6 +6,10 @@ ForecastError
  └── OptionError    an option is not one of those allowed
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 
 class ForecastError(ValueError):
     """Bad input: names the field, its value and what was allowed; `str()` is one sentence for a person."""
@@ -16,6 +20,17 @@ class ForecastError(ValueError):
         self.value = repr(value) if digits else str(value)  # the text "8" is not the number 8
         self.allowed = allowed
         super().__init__(f"{field}: got {self.value}; wanted {allowed}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args, dict(vars(self)))  # by default: made anew from its message alone
+
+
+def _again(kind: type[ForecastError], args: tuple[Any, ...], state: dict[str, Any]) -> ForecastError:
+    """An error that comes from another process."""
+    error = kind.__new__(kind)
+    error.args = args
+    vars(error).update(state)
+    return error
 
 
 class HistoryError(ForecastError):

@@ -10,6 +10,9 @@ their time; and `doubt` how far the experts disagree, over how far they usually 
 mean is drawn to what would be expected without it, so a short history needs no rule of its own. The distribution is
 Student's t with 5 degrees of freedom and that mean absolute value: tails are heavier than normal ones, as the scale is
 estimated and errors are. All origins are done at once, each with what was known there.
+
+Errors of sales are seldom so many per cent, as on the logarithmic scale, nor so many pieces: `between` lays quantiles
+on a scale between the two (Box and Cox 1964).
 """
 
 from __future__ import annotations
@@ -39,6 +42,10 @@ _NO_DOUBT = 1e-6  # disagreement on the working scale that is only rounding
 _LONG_SEASON = 20.0  # seasons longer than it may come a period sooner or later
 _STRETCH = 1.03  # an estimated scale is uncertain
 _GROWTH = 1 / 3  # power of the step with which unscored errors grow: between noise, 0, and a random walk, 1/2
+_BETWEEN = 0.2  # power of sales on whose scale errors are alike: 0 for the logarithm, 1 for sales themselves
+_HIGHEST = 1.5  # on the logarithmic scale: further above its usual level, or below, a forecast is treated as no further
+_SEASONS = 3  # that the usual level is taken over, as most of the errors that count
+_NO_SEASON = 12.0  # periods, where there is none
 _SMALLEST = 1e-12
 _SAFE = 600  # doublings within floating point
 
@@ -154,6 +161,24 @@ def at(grid: FloatArray, probabilities: FloatArray) -> FloatArray:
     below = np.minimum(place.astype(int), PROBABILITIES.size - 2)
     low = grid[..., below]  # and not a mean of two products, whose rounding could make quantiles cross
     return np.asarray(low + (grid[..., below + 1] - low) * (place - below))
+
+
+def between(spread: FloatArray, above: FloatArray) -> FloatArray:
+    """Quantiles of errors on the log scale from `spread`, which holds at the usual level, for forecasts `above` it.
+
+    The errors are alike in sales to the power of `_BETWEEN`: in per cent they are smaller where sales are high, and a
+    smaller surprise upwards is as likely as a larger one downwards. The shapes of both broadcast; 0 stays 0.
+    """
+    alike = spread * np.exp(-_BETWEEN * np.clip(above, -_HIGHEST, _HIGHEST))
+    return np.asarray(np.log1p(np.maximum(_BETWEEN * alike, _SMALLEST - 1)) / _BETWEEN)
+
+
+def usual_level(z: FloatArray, season_lengths: tuple[float, ...]) -> FloatArray:
+    """The mean of the last three seasons up to each period, or of as much as there is, (n,)."""
+    span = _SEASONS * round(max(season_lengths, default=_NO_SEASON))
+    total, at = np.cumsum(np.append(0.0, z)), np.arange(1, z.size + 1)
+    first = np.maximum(at - span, 0)
+    return np.asarray((total[at] - total[first]) / (at - first))
 
 
 def student(probabilities: FloatArray) -> FloatArray:

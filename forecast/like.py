@@ -11,7 +11,7 @@ import pandas as pd
 
 from forecast import explain, intervals
 from forecast import frequency as freq
-from forecast.backtest import Backtest
+from forecast.backtest import untested
 from forecast.borrowing import Borrowed, borrowed
 from forecast.configuration import Configuration
 from forecast.errors import HistoryError, OptionError
@@ -22,6 +22,7 @@ from forecast.scale import SPREAD, guarded
 from forecast.transform import FloatArray, Transform, choose
 
 NAME = "like"
+BORROWING = ("fast", "detailed", "auto")  # engines in whose place a short history borrows; others were meant
 DRIVER = "like/"  # and the name of a relative
 _SKEWED = 10.0  # per cent
 _TINY = 1e-300
@@ -103,7 +104,7 @@ def forecast_like(
         levels=checked,
         signals=[],
         importance=explain.importance(made.parts, {}),
-        backtest=_untested(horizon, checked),
+        backtest=untested(NAME, horizon, checked),
         warnings=[*notes, *_remarks(own, terms), *made.notes],
         fit_ms=1000 * (time.perf_counter() - started),
     )
@@ -172,15 +173,6 @@ def _skewed(mean: FloatArray, median: FloatArray) -> list[str]:
         f"so little is known that the value, the mean of all that may come, lies {above:.0f} % above the median, "
         "which is as likely to be missed above as below"
     ]
-
-
-def _untested(horizon: int, levels: Sequence[float]) -> Backtest:
-    """The record of a category that cannot be tested on its own past."""
-    none = np.empty((0, horizon))
-    days = np.empty(0, "datetime64[D]")
-    bounds = dict.fromkeys(levels, none)
-    steps = np.arange(1, horizon + 1)
-    return Backtest(NAME, days, steps, none, none, none, none, bounds, bounds, 0.0, none.astype("datetime64[D]"))
 
 
 def _reason(own: Sold, terms: Borrowed) -> str:

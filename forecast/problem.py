@@ -59,7 +59,7 @@ class Sources:
         known = np.isfinite(z)
         return Problem(
             ds,
-            _bridge(z, seasons),
+            bridge(z, seasons),
             known,
             seasons,
             regressors,
@@ -71,7 +71,7 @@ class Sources:
         )
 
 
-def _bridge(z: FloatArray, seasons: Sequence[float]) -> FloatArray:
+def bridge(z: FloatArray, seasons: Sequence[float]) -> FloatArray:
     """Gaps filled from what lies before them: the last known value, moved as a season before where both were known.
 
     What was filled in moves nothing, or errors would add up over a long gap.

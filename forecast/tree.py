@@ -45,6 +45,10 @@ class Tree:
             found.append(name)
         return found
 
+    def leaves_of(self, name: str) -> list[str]:
+        """The leaves below an inner node."""
+        return [leaf for leaf in self.leaves if name in self.above(leaf)]
+
     def sums(self, leaves: FloatArray) -> FloatArray:
         """Values of all nodes (nodes, ...) from those of the leaves (leaves, ...)."""
         return np.concatenate([np.tensordot(self.below, leaves, axes=1), leaves])

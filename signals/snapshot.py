@@ -218,6 +218,21 @@ class Snapshot:
             raise _unknown_category(view, category)
         return frame
 
+    def sold_since(
+        self, data_version: int, as_of: datetime, until: datetime | None = None, until_version: int | None = None
+    ) -> list[str]:
+        """The categories, by name, whose sales as of `until` and `until_version` may differ from those before.
+
+        That is from those that were stored by `data_version` and known, of periods that were over, by `as_of`.
+        """
+        view = self._view
+        rows = view.rows(
+            """SELECT DISTINCT category FROM snap.sales WHERE known_at <= ? AND recorded <= ?
+               AND (recorded > ? OR known_at > ? OR "end" > ?) ORDER BY category""",
+            [_moment(until), _bounded(view, until_version), data_version, as_of, as_of],
+        )
+        return [str(name) for (name,) in rows]
+
     def signals(self, data_version: int | None = None) -> pd.DataFrame:
         """All signals by name with their metadata as of a data version, and the extent of their data.
 

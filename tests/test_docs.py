@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import shlex
@@ -20,6 +21,7 @@ from api.cli import cli
 from api.commands.running import load_demo
 from api.models import ForecastRequest
 from api.settings import PREFIX, Settings, allowed_values
+from tests.api.life.past import issue, mondays, score
 from tests.api.workers import working
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -29,6 +31,7 @@ KINDS = {
     "/v1/runs/": "RUN",
     "/v1/webhooks/": "WEBHOOK",
     "/v1/scenarios/": "SCENARIO",
+    "/overrides/": "OVERRIDE",
 }
 EXAMPLE = re.compile(r"^\$ curl (.+)\n((?:[^$`].*\n)*)", re.MULTILINE)
 
@@ -160,6 +163,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         '[[signals]]\nconnector = "holidays"\ncountries = ["US"]\n', encoding="utf-8"
     )
     settings = Settings(home=home, webhook_targets="private")
+    issue(settings, mondays(9, dt.datetime(2026, 11, 11)), "Pet food")
+    score(settings)
     with working(settings), TestClient(create_app(settings), base_url="http://localhost:8000") as client:
         yield client
 

@@ -27,6 +27,16 @@ def test_the_python_of_what_is_new_runs() -> None:
     assert "sales end from 2025-02-01 to 2025-02-28: nothing is sold after it" in names["answer"].warnings
 
 
+def test_the_python_of_trees_runs() -> None:
+    page = (DOCS / "trees.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    total = names["plan"].query("unique_id == 'all'")
+    assert total["plan"].sum() == pytest.approx(3900, rel=1e-12)
+    assert sorted(names["plan"]["unique_id"].unique()) == ["all", "boots", "hats", "sandals", "shoes"]
+
+
 @pytest.mark.heavy
 def test_the_command_prints_what_is_shown(tmp_path: Path) -> None:
     load_demo(tmp_path)

@@ -63,6 +63,7 @@ def test_what_is_kept() -> None:
     fields = Settings.model_fields
     assert f"`keep_jobs_days` ({fields['keep_jobs_days'].default})" in PAGE
     assert f"`keep_receipts_days` ({fields['keep_receipts_days'].default}: for ever)" in PAGE
+    assert f"`keep_inline_days` ({fields['keep_inline_days'].default})" in PAGE
     assert f"| {KEPT.total_seconds() / 3600:.0f} hours |" in PAGE
     assert f"| {KEEP_RECEIPTS.days} days |" in PAGE
     assert f"within {SOON.days} days" in PAGE

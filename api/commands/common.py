@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from api.settings import Settings
+    from forecast import Configuration
     from signals.store import Snapshot
 
 T = TypeVar("T")
@@ -106,6 +107,12 @@ engine = click.option(
     help="The engine that forecasts: additive, auto, boosting, croston, detailed, direct, direct_additive, ets, fast, "
     "prophet, reduction, sarimax, sba, seasonal_naive, theta, tsb, unobserved_components or a plug-in's.",
 )
+serving_engine = click.option(
+    "--engine",
+    help="The engine that forecasts: additive, auto, boosting, croston, detailed, direct, direct_additive, ets, fast, "
+    "prophet, reduction, sarimax, sba, seasonal_naive, theta, tsb, unobserved_components or a plug-in's.  [default: as "
+    "the configuration that serves the category says]",
+)
 budget = click.option(
     "--budget",
     type=Duration(),
@@ -117,10 +124,11 @@ horizon = click.option(
 )
 
 
-def check_budget(engine: str, budget: int | None) -> None:
+def check_budget(engine: str | None, budget: int | None) -> None:
     """Refuse a budget that the engine would not heed."""
     if budget is not None and engine not in ("auto", "detailed"):
-        raise Misused(f"--budget: the engine {engine} takes the time that it takes; use --engine auto or detailed")
+        named = engine or "that serves"
+        raise Misused(f"--budget: the engine {named} takes the time that it takes; use --engine auto or detailed")
 
 
 def model(kind: type[Body], given: dict[str, Any]) -> Body:
@@ -163,6 +171,14 @@ def settings_there(ctx: click.Context) -> Settings:
     if not settings.home.is_dir() and not settings.database_url:  # jobs and keys at `database_url` need no home
         raise Failed(f"{settings.home} is no directory: name the home with --home")
     return settings
+
+
+def serving(ctx: click.Context, category: str, engine: str | None) -> Configuration:
+    """The configuration of an engine that is asked for, else of the champion of a category."""
+    from api.life.serving import champion_of
+    from forecast import Configuration
+
+    return champion_of(settings_of(ctx), category) if engine is None else Configuration(engine)
 
 
 def open_newest(ctx: click.Context) -> Snapshot:

@@ -145,6 +145,9 @@ def _rows(
 def _tell_left_out(found: Sequence[Bucket], kept: Sequence[Bucket]) -> None:
     if begun := len(found) - len(kept):
         common.note(f"note: {begun} of {len(found)} periods have begun and are left out")
+    if authors := [bucket.author for bucket in kept if bucket.author is not None]:
+        whose = ", ".join(sorted(set(authors)))
+        common.note(f"note: {len(authors)} of {len(kept)} quantities are overrides, of {whose}")
     if not kept:
         raise common.Failed("there is nothing to export: no issued forecast has a period that begins after today")
 

@@ -13,7 +13,13 @@ import click
 from api.commands import common
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
     from api.reports.report import ReportItem
+    from api.settings import Settings
+    from forecast import Configuration, Forecast
     from signals.store import Snapshot
 
 LEVELS = click.option(
@@ -39,7 +45,7 @@ PHASE_OUT = click.option("--phase-out", help="When sales end, written in the sam
 @click.command("forecast")
 @click.argument("category")
 @common.horizon
-@common.engine
+@common.serving_engine
 @common.budget
 @LIKE
 @PHASE_IN
@@ -49,12 +55,13 @@ PHASE_OUT = click.option("--phase-out", help="When sales end, written in the sam
 @common.as_json
 @click.option("--csv", "as_csv", is_flag=True, help="Write CSV: ds, mean, median, lo-80, hi-80, …")
 @click.option("--without-events", is_flag=True, help="Leave the sales as they are, accepted events included.")
+@click.option("--without-overrides", is_flag=True, help="Only what the system says.")
 @click.pass_context
 def forecast_command(
     ctx: click.Context,
     category: str,
     horizon: int,
-    engine: str,
+    engine: str | None,
     budget: int | None,
     like: tuple[str, ...],
     phase_in: str | None,
@@ -64,14 +71,17 @@ def forecast_command(
     as_json: bool,
     as_csv: bool,
     without_events: bool,
+    without_overrides: bool,
 ) -> None:
     """Forecast CATEGORY from its sales and its candidate signals.
 
     The horizon counts from the last complete period whose sales are known. A category with less than a year of sales
-    borrows from those that it is like.
+    borrows from those that it is like. Overrides are shown beside what the system says.
     """
+    from api.database import now
     from api.likeness import Said
-    from api.service import as_answer, forecast_category
+    from api.overrides.publishing import answered
+    from api.service import as_answer, forecast_category, moment_of
 
     common.one_format(as_json=as_json, as_csv=as_csv)
     common.check_budget(engine, budget)
@@ -82,16 +92,19 @@ def forecast_command(
         category,
         horizon,
         as_of=as_of,
-        engine=engine,
+        engine=common.serving(ctx, category, engine),
         deadline_ms=budget,
         levels=levels,
         events=not without_events,
         said=said,
     )
+    if without_overrides:
+        answer = as_answer(result, snapshot.data_version)
+    else:
+        answer = answered(common.settings_of(ctx), result, snapshot.data_version, moment_of(as_of) or now())
     if as_csv:
-        click.echo(result.to_frame().to_csv(index=False, date_format="%Y-%m-%d"), nl=False)
+        click.echo(_frame(result, answer).to_csv(index=False, date_format="%Y-%m-%d"), nl=False)
         return
-    answer = as_answer(result, snapshot.data_version)
     if as_json:
         common.write_json(answer)
         return
@@ -115,7 +128,21 @@ def _tell_proposals(snapshot: Snapshot, category: str, as_of: dt.datetime | None
         )
 
 
+def _frame(result: Forecast, answer: dict[str, Any]) -> pd.DataFrame:
+    """The rows of a forecast, with what is published where there are overrides."""
+    import pandas as pd
+
+    from api.tables import published_columns
+
+    frame = result.to_frame()
+    if "overrides" not in answer:
+        return frame
+    published = pd.DataFrame([published_columns(row) for row in answer["forecast"]], index=frame.index)
+    return pd.concat([frame, published], axis=1)
+
+
 def _write_forecast(answer: dict[str, Any]) -> None:
+    from api.overrides.applying import sentence_of
     from forecast.words import digits_for, number
 
     history, rows = answer["history"], answer["forecast"]
@@ -134,7 +161,13 @@ def _write_forecast(answer: dict[str, Any]) -> None:
         ]
         for row in rows
     ]
-    common.write_table(["period", "forecast", *(f"{level} % interval" for level in levels)], table)
+    head = ["period", "forecast", *(f"{level} % interval" for level in levels)]
+    if "overrides" in answer:
+        head.append("published")
+        for cells, row in zip(table, rows, strict=True):
+            shown = row.get("published")
+            cells.append(f"{number(shown['value'], digits)} ({shown['author']})" if shown else cells[1])
+    common.write_table(head, table)
     click.echo(f"\n{_made_up_of(rows, digits)}")
     click.echo(quality_sentence(answer["quality"]))
     used = answer["engine"]
@@ -144,6 +177,8 @@ def _write_forecast(answer: dict[str, Any]) -> None:
         _write_record(record)
     for event in answer["events"]:
         click.echo(f"Event: {event['sentence']}.")
+    for one in answer.get("overrides", ()):
+        click.echo(f"Override: {sentence_of(one)}.")
     if used["name"] != "like":  # its signals are those of the categories that it borrows from
         _write_signals(answer["signals"])
     for warning in answer["warnings"]:
@@ -206,7 +241,7 @@ _NAMED = 3
 @click.option(
     "--origins", type=click.IntRange(1, 500), help="Past moments to forecast from.  [default: as the engine can]"
 )
-@common.engine
+@common.serving_engine
 @common.as_of
 @LEVELS
 @common.as_json
@@ -217,7 +252,7 @@ def backtest_command(
     category: str,
     horizon: int,
     origins: int | None,
-    engine: str,
+    engine: str | None,
     as_of: dt.datetime | None,
     levels: tuple[int, ...],
     as_json: bool,
@@ -230,7 +265,8 @@ def backtest_command(
 
     common.one_format(as_json=as_json, as_csv=as_csv)
     snapshot = common.open_newest(ctx)
-    result = backtest_category(snapshot, category, horizon, origins=origins, as_of=as_of, engine=engine, levels=levels)
+    chosen = common.serving(ctx, category, engine)
+    result = backtest_category(snapshot, category, horizon, origins=origins, as_of=as_of, engine=chosen, levels=levels)
     if as_csv:
         click.echo(result.to_frame().to_csv(index=False, date_format="%Y-%m-%d"), nl=False)
         return
@@ -265,7 +301,7 @@ def _change(value: float | None) -> str:
     "--category", "categories", multiple=True, help="Only this category; repeat it for several.  [default: all]"
 )
 @common.horizon
-@common.engine
+@common.serving_engine
 @common.budget
 @common.as_of
 @click.option("--title", default="Sales forecast", show_default=True, help="Heading of the report.")
@@ -275,7 +311,7 @@ def report_command(
     out: Path,
     categories: tuple[str, ...],
     horizon: int,
-    engine: str,
+    engine: str | None,
     budget: int | None,
     as_of: dt.datetime | None,
     title: str,
@@ -287,8 +323,10 @@ def report_command(
     common.check_budget(engine, budget)
     snapshot = common.open_newest(ctx)
     names = list(categories) or snapshot.names()
-    items = report_items(snapshot, names, horizon, engine=engine, budget=budget, as_of=as_of)
-    write_report(out, items, title=title, source_note="", data_version=snapshot.data_version)
+    settings, engines = common.settings_of(ctx), {name: common.serving(ctx, name, engine) for name in names}
+    items = report_items(snapshot, names, horizon, engines=engines, budget=budget, as_of=as_of, settings=settings)
+    wrong = [] if as_of else _wrong(ctx, names)
+    write_report(out, items, title=title, source_note="", data_version=snapshot.data_version, alerts=wrong)
     for sentence in three_sentences(items):
         click.echo(sentence)
     if old := freshness(items, dt.datetime.now(dt.UTC)):
@@ -301,28 +339,61 @@ def report_items(
     names: list[str],
     horizon: int,
     *,
-    engine: str = "fast",
+    engines: Mapping[str, Configuration] | None = None,
     budget: int | None = None,
     as_of: dt.datetime | None = None,
+    settings: Settings | None = None,
 ) -> list[ReportItem]:
-    """Forecast each category, with a progress bar where a person watches."""
+    """Forecast each category, as `engines` says, with a progress bar where a person watches.
+
+    `settings`: with overrides.
+    """
+    from api.database import now
+    from api.overrides.publishing import answered
     from api.reports.report import ReportItem
-    from api.service import forecast_category
+    from api.service import forecast_category, moment_of
+    from forecast.configuration import DEFAULT
 
     items = []
     with click.progressbar(names, label="Forecasting", file=sys.stderr, hidden=not common.watched()) as bar:
         for name in bar:
+            engine = (engines or {}).get(name, DEFAULT)
             result = forecast_category(snapshot, name, horizon, as_of=as_of, engine=engine, deadline_ms=budget)
-            items.append(ReportItem(snapshot.category(name), result, result.history, moment=as_of))
+            told = None
+            if settings is not None:
+                told = answered(settings, result, snapshot.data_version, moment_of(as_of) or now())
+            items.append(ReportItem(snapshot.category(name), result, result.history, moment=as_of, answer=told))
     return items
 
 
-def write_report(out: Path, items: list[ReportItem], *, title: str, source_note: str, data_version: int) -> None:
+def _wrong(ctx: click.Context, names: list[str]) -> list[str]:
+    """A sentence on each alert of these categories that is not closed."""
+    from api.database import FILE
+    from api.life.alerts import UNDER_WAY, alerts
+
+    settings = common.settings_of(ctx)
+    if not settings.database_url and not (settings.home / FILE).exists():  # who only reads makes none
+        return []
+    found = [one for state in UNDER_WAY for one in alerts(settings, categories=names, state=state)[0]]
+    return [f"{one.category}: {one.sentence}" for one in found]
+
+
+def write_report(
+    out: Path,
+    items: list[ReportItem],
+    *,
+    title: str,
+    source_note: str,
+    data_version: int,
+    alerts: Sequence[str] = (),
+) -> None:
     """Write the report whole or not at all."""
     from api.reports.report import build_report
 
     now = dt.datetime.now(dt.UTC)
-    text = build_report(items, title=title, generated_at=now, source_note=source_note, data_version=data_version)
+    text = build_report(
+        items, title=title, generated_at=now, source_note=source_note, data_version=data_version, alerts=alerts
+    )
     part = out.with_name(f".{out.name}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(out)

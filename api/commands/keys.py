@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from api.settings import Settings
 
 SCOPES = (
-    "forecast:read", "forecast:write", "data:read", "data:write", "jobs:read", "jobs:write", "metrics:read", "admin",
+    "forecast:read", "forecast:write", "data:read", "data:write", "jobs:read", "jobs:write", "model:write",
+    "metrics:read", "admin",
 )  # fmt: skip
 USUAL = ("forecast:read", "forecast:write", "data:read", "jobs:read", "jobs:write")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
@@ -37,6 +38,19 @@ class Span(click.ParamType[dt.timedelta]):
         return span
 
 
+class Scope(click.Choice[str]):
+    """One of the scopes, or that of a layer of overrides."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        found = re.fullmatch(r"override:([a-z][a-z0-9]{0,29})", value) if ctx is not None else None
+        if found is None or ctx is None:
+            return str(super().convert(value, param, ctx))
+        layers = common.settings_of(ctx).override_layers.replace(" ", "").split(",")
+        if found[1] not in layers:
+            self.fail(f"there is no layer {found[1]!r} (setting override_layers: {', '.join(layers)})", param, ctx)
+        return str(value)
+
+
 @click.group("keys")
 def keys_command() -> None:
     """Make, list, rotate and revoke API keys."""
@@ -47,9 +61,10 @@ def keys_command() -> None:
 @click.option(
     "--scope",
     "scopes",
-    type=click.Choice(SCOPES),
+    type=Scope(SCOPES),
     multiple=True,
-    help="What the key may do, once for each.  [default: all but data:write, metrics:read and admin]",
+    help="What the key may do, once for each; override:LAYER for a layer of overrides, such as override:planner.  "
+    "[default: all but data:write, model:write, metrics:read, admin and those of layers]",
 )
 @click.option(
     "--category", "categories", multiple=True, help="A category that it may see, once for each; default: all."

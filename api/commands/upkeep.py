@@ -97,7 +97,7 @@ def restore_command(ctx: click.Context, file: Path, as_json: bool) -> None:
 @common.as_json
 @click.pass_context
 def tidy_command(ctx: click.Context, as_json: bool) -> None:
-    """Remove what is no longer kept (settings keep_jobs_days, keep_receipts_days), as `serve` does once an hour."""
+    """Remove what is no longer kept (settings keep_jobs_days and the like), as `serve` does once an hour."""
     from api.retention import tidy
 
     removed = tidy(common.settings_there(ctx))

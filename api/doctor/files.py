@@ -13,7 +13,7 @@ import zlib
 from contextlib import closing
 from pathlib import Path
 
-from api.database import ROWS_FILE
+from api.database import ROWS_FILE, SCORES_FILE
 from api.doctor.patient import Patient
 from api.ingest import sign_of_life
 from signals import inbox
@@ -137,7 +137,7 @@ def _is_landed(path: Path) -> bool:
 
 
 def check_notes(patient: Patient) -> None:
-    """How each source fared, and the rows of OData: databases whose contents can be asked for or made again."""
+    """How each source fared, the rows of OData and scores: databases whose contents can be asked for or made again."""
     for path in sorted(patient.home.database.parent.glob("*.sqlite")):
         if path.name == "operations.sqlite":
             continue
@@ -146,7 +146,7 @@ def check_notes(patient: Patient) -> None:
             patient.fine("notes", f"{path.name} is sound")
         elif patient.mends:
             where = patient.set_aside_sqlite(path)
-            again = "its rows are made" if path.name == ROWS_FILE.name else "its sources are asked"
+            again = "its rows are made" if path.name in (ROWS_FILE.name, SCORES_FILE.name) else "its sources are asked"
             patient.mended("notes", f"{path} {fault}: moved to {where}; {again} again, no value is lost")
         else:
             patient.problem("notes", f"{path} {fault}")

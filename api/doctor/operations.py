@@ -20,6 +20,7 @@ from api.doctor.files import sqlite_fault
 from api.doctor.patient import Patient
 from api.jobs import Jobs
 from api.keys import all_keys
+from api.ledger_packing import unpack
 from api.settings import is_loopback
 from signals.connector import ConfigError
 from signals.home import fsync
@@ -167,7 +168,7 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> tuple
 def _is_sound(answer: object) -> bool:
     """Whether an issued forecast is what was written: SQLite has no checksums, the compressed answers have."""
     try:
-        return isinstance(answer, bytes) and bool(zlib.decompress(answer))
+        return isinstance(answer, bytes) and bool(unpack(answer))
     except zlib.error:
         return False
 

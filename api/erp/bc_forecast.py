@@ -6,9 +6,10 @@ import datetime as dt
 import json
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from statistics import NormalDist
 from typing import Any
 
@@ -16,13 +17,18 @@ import numpy as np
 import orjson
 import pandas as pd
 
+from api.database import now
 from api.erp.bc_calendar import Buckets
 from api.fields import FIRST, LAST
 from api.issued import BUSINESS_CENTRAL
-from api.ledger import Issued
+from api.ledger import Issued, with_inline
+from api.made_with import name_here
 from api.metrics import forecast_made
+from api.overrides.applying import publish
+from api.overrides.kept import covering, named
 from api.receipts import new_receipt
 from api.service import as_answer, signals_frame
+from api.settings import Settings
 from api.snapshots import Snapshots
 from forecast import Forecast, ForecastError, forecast
 from forecast.options import MAX_HORIZON
@@ -34,6 +40,7 @@ log = logging.getLogger("groundswell")
 
 FACE = BUSINESS_CENTRAL
 ENGINE = "fast"
+TOGETHER = 10  # seconds to which the present is cut: calls that come together share what is read
 USUAL_LEVELS = (80.0, 95.0)  # for those who read the ledger
 
 
@@ -122,9 +129,18 @@ def cannot(ask: Ask) -> str | None:
 
 
 def make(
-    ask: Ask, store: Joined | None, moment: dt.datetime, asked: dict[str, Any], key_id: str | None
+    ask: Ask,
+    store: Joined | None,
+    moment: dt.datetime,
+    asked: dict[str, Any],
+    key_id: str | None,
+    settings: Settings,
+    overrides_again: Sequence[str] | None = None,
 ) -> tuple[tuple[Row, ...], Issued]:
     """Forecast one series with what was known at `moment` (UTC), not kept yet. `asked`: for whoever replays it.
+
+    The rows are what is published: overrides of the item's category that are in force at `moment` are in them, or
+    those that are named, where it is made again.
 
     Raises ForecastError, and what the store raises.
     """
@@ -133,6 +149,7 @@ def make(
     read = time.perf_counter()
     result = _forecast(ask, store, signals, calendar)
     answer = _answer(ask, result, store, moment)
+    overrides = _publish(settings, ask, store, moment, answer, overrides_again)
     ended = time.perf_counter()
     answer["timing_ms"] = {
         "read": round(1000 * (read - started), 3),
@@ -140,9 +157,66 @@ def make(
         "total": round(1000 * (ended - started), 3),
     }
     forecast_made(FACE, result.engine.name, ended - started)
-    request = _request(ask, answer) | {"business_central": asked}
-    issued = Issued(answer["receipt"], ask.item, orjson.dumps(answer), orjson.dumps(request), FACE, key_id)
-    return _rows(ask, result), issued
+    request = _request(ask, answer) | {"overrides": overrides, "business_central": asked | _told(ask, store)}
+    request["made_with"] = name_here()
+    request, inline = with_inline(request, request["history"], [])
+    given, resolved = orjson.dumps(answer), orjson.dumps(request)
+    return _rows(ask, result, answer["forecast"]), Issued(
+        answer["receipt"], ask.item, given, resolved, FACE, key_id, inline=inline
+    )
+
+
+def made_again(snapshots: Snapshots, request: dict[str, Any], inline: bytes, settings: Settings) -> Issued:
+    """The forecast of a resolved request of the ledger again, with the very same overrides.
+
+    Raises ForecastError, and what the store raises.
+    """
+    asked = request["business_central"]
+    store, category = None, asked["store_category"]
+    if category is not None:
+        snapshot, version = snapshots.current(), request["data_version"]
+        store = Joined(snapshot, snapshot.category(category, version), version)
+    ask = Ask(
+        request["category"],
+        asked["first_key"],
+        tuple(orjson.loads(inline)["history"]["values"]),
+        asked["start_key"],
+        asked["horizon"],
+        asked["confidence_level"],
+        Buckets(asked["seasonality"], dt.date.fromisoformat(asked["anchor"]) + dt.timedelta(days=1)),
+    )
+    moment = dt.datetime.fromisoformat(request["as_of"]).replace(tzinfo=None)
+    return make(ask, store, moment, asked, None, settings, request.get("overrides", ()))[1]
+
+
+def _told(ask: Ask, store: Joined | None) -> dict[str, Any]:
+    """What it takes to ask again, beside what the REST API has names for."""
+    category = None if store is None else store.record.category
+    return {"first_key": ask.first_key, "start_key": ask.start_key, "horizon": ask.horizon, "store_category": category}
+
+
+def _publish(
+    settings: Settings,
+    ask: Ask,
+    store: Joined | None,
+    moment: dt.datetime,
+    answer: dict[str, Any],
+    again: Sequence[str] | None,
+) -> tuple[str, ...]:
+    """Lay the overrides of the item's category on the answer, or those that are named `again`; their references."""
+    if store is None:
+        return ()
+    days = ask.buckets.first_days(np.arange(-ask.gap, ask.horizon + 1)).tolist()
+    present = now()  # a moment that is as young was cut, and a person may have decided since
+    fresh = present - moment < dt.timedelta(seconds=TOGETHER)
+    category = store.record.category
+    if again is None:
+        found = covering(settings, category, days[0], present if fresh else moment)
+    else:
+        found = named(settings, category, again)
+    if not found:
+        return ()
+    return publish(answer, found, list(pairwise(days)), non_negative=min(ask.values) >= 0)
 
 
 def _signals(ask: Ask, store: Joined | None, moment: dt.datetime) -> tuple[pd.DataFrame | None, str | None]:
@@ -187,13 +261,19 @@ def _forecast(ask: Ask, store: Joined | None, signals: pd.DataFrame | None, cale
     )
 
 
-def _rows(ask: Ask, result: Forecast) -> tuple[Row, ...]:
+def _rows(ask: Ask, result: Forecast, periods: Sequence[Mapping[str, Any]]) -> tuple[Row, ...]:
     low, high = result.interval(min(ask.confidence, LARGEST_LEVEL))
-    half = (high - low) / 2 * _beyond(ask.confidence)
-    if not (np.isfinite(result.mean).all() and np.isfinite(half).all()):
+    values, level = result.mean.copy(), f"{min(ask.confidence, LARGEST_LEVEL):g}"
+    half = (high - low) / 2
+    for place, period in enumerate(periods):
+        if "published" in period:
+            ends = period["published"]["intervals"][level]
+            values[place], half[place] = period["published"]["value"], (ends[1] - ends[0]) / 2
+    half = half * _beyond(ask.confidence)
+    if not (np.isfinite(values).all() and np.isfinite(half).all()):
         raise ForecastError("history", ask.item, "values whose forecast is a number")
     keys = range(ask.start_key, ask.start_key + ask.horizon)
-    found = zip(keys, result.mean[ask.gap :].tolist(), half[ask.gap :].tolist(), strict=True)
+    found = zip(keys, values[ask.gap :].tolist(), half[ask.gap :].tolist(), strict=True)
     return tuple(Row(key, quantity, width) for key, quantity, width in found)
 
 

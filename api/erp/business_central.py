@@ -19,7 +19,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.erp.bc_calendar import Buckets
 from api.erp.bc_errors import LIMIT, QUERY, START, BadArgument, shown
-from api.erp.bc_forecast import FACE, Ask, Joined, Row, cannot, find, make
+from api.erp.bc_forecast import FACE, TOGETHER, Ask, Joined, Row, cannot, find, make
 from api.erp.bc_profiles import Profile, profile_for
 from api.erp.bc_request import COLUMNS, Question, parse
 from api.errors import Problem
@@ -27,6 +27,7 @@ from api.fields import FIRST, LAST
 from api.ledger import Issued, Ledger
 from api.moments import is_date
 from api.now_or_later import busy
+from api.overrides.kept import last_number
 from api.routes import settings_of
 from api.security import Caller, needs
 from api.settings import Settings
@@ -40,7 +41,6 @@ log = logging.getLogger("groundswell")
 LARGEST = 999_999_999_999  # quantity or half-width; .NET writes larger ones with an exponent
 DECIMALS = 4  # .NET writes smaller fractions with an exponent
 REMEMBERED = 20_000  # forecasts of the earlier items of a batch
-TOGETHER = 10  # seconds
 PATIENCE_SECONDS = 20.0  # its client cannot ask again, and waits up to a minute and a half by default
 TYPES = ("String", "Int32", "Double", "Double")
 
@@ -146,9 +146,10 @@ class Batch:
         kept: list[Issued] = []
         fresh: dict[tuple[Any, ...], tuple[Row, ...]] = {}
         stores = find(self._snapshots, [ask.item for ask in asks])
+        changed = last_number(self._settings)
         for ask in asks:
             store = _visible(ask.item, stores.get(ask.item), caller)
-            known = (ask, store and (store.record.category, store.data_version))
+            known = (ask, store and (store.record.category, store.data_version, changed))
             found = None if ask is asks[-1] else self._made.get(known)
             if found is None:
                 found, issued = self._one(ask, store, moment, asked, caller)
@@ -186,7 +187,7 @@ class Batch:
         reason = cannot(ask)
         if reason is None:
             try:
-                rows, issued = make(ask, store, moment, asked, caller.key_id)
+                rows, issued = make(ask, store, moment, asked, caller.key_id, self._settings)
             except ForecastError as error:
                 reason = str(error)
             except Exception:

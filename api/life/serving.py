@@ -16,12 +16,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from api.database import engine_of, life_event, reading, serving
+from api.database import FILE, engine_of, life_event, reading, serving
 from api.life.configurations import configuration_of
 from api.settings import Settings
 from forecast import Configuration
 from forecast.configuration import DEFAULT
-from forecast.share import takes
+from forecast.promotion import takes
 
 CHAMPION, CANARY, ASKED = "champion", "canary", "asked"
 LOOK_SECONDS = 1.0  # what was decided elsewhere holds here after at most as long
@@ -55,11 +55,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Served:
-    """The configuration that answers, in which role, and why."""
+    """The configuration that answers, in which role, and why; of a challenger, who answers where it fails."""
 
     configuration: Configuration
     role: str = CHAMPION
     because: str = ""
+    instead: Configuration | None = None
 
 
 class Serving:
@@ -77,7 +78,8 @@ class Serving:
         if place is None:
             return Served(DEFAULT)
         name, role = place.answering(identity)
-        return Served(configuration_of(self._settings, name), role, place.told(role))
+        instead = configuration_of(self._settings, place.champion) if role == CANARY else None
+        return Served(configuration_of(self._settings, name), role, place.told(role), instead)
 
     def _current(self) -> Mapping[str, Place]:
         if time.monotonic() - self._looked > LOOK_SECONDS:
@@ -103,6 +105,15 @@ def place_of(connection: sa.Connection, category: str) -> Place:
     """What serves one category."""
     row = connection.execute(sa.select(serving).where(serving.c.category == category)).mappings().first()
     return Place(category) if row is None else Place(**row)
+
+
+def champion_of(settings: Settings, category: str) -> Configuration:
+    """The configuration of a category's champion; the default where there is no operational database yet."""
+    if not settings.database_url and not (settings.home / FILE).exists():  # who only reads makes none
+        return DEFAULT
+    with reading(engine_of(settings)) as connection:
+        name = place_of(connection, category).champion
+    return configuration_of(settings, name)
 
 
 def change(

@@ -93,7 +93,7 @@ def _of_receipt(name: str, partner: str | None = None) -> Navigation:
 def _bounds() -> tuple[Field, ...]:
     ends = (("Lower", "lower"), ("Upper", "upper"))
     return tuple(
-        _maybe(f"{name}{level}", "Decimal", f"{word} end of the {level} % interval, where it was asked for")
+        _maybe(f"{name}{level}", "Decimal", f"{word} end of the published {level} % interval, where it was asked for")
         for level in LEVELS
         for name, word in ends
     )
@@ -102,7 +102,7 @@ def _bounds() -> tuple[Field, ...]:
 FORECASTS = EntitySet(
     "Forecasts",
     "ForecastEntry",
-    "forecast_row",
+    "published_row",  # before there were overrides it was forecast_row
     (
         _ID,
         _RUN,
@@ -118,13 +118,23 @@ FORECASTS = EntitySet(
         Field("ForecastEndDate", "DateTimeOffset", "the day after the period, 00:00 UTC"),
         Field("ForecastEndDay", "Date", "the same as a date"),
         Field("Kind", "String", "`forecast`, or `nowcast`: the period was over, its sales were not known yet"),
-        Field("ForecastedQuantity", "Decimal", "the expectation; adds up over categories"),
+        Field("ForecastedQuantity", "Decimal", "what is published: the system's expectation, or a person's override"),
         _maybe("QuantityUnitSymbol", "String", "unit of the quantities"),
-        Field("Median", "Decimal", "as likely too low as too high"),
+        Field("Median", "Decimal", "of the system's forecast: as likely too low as too high"),
         _maybe("ConfidenceLevel", "Int32", "the lowest level that was asked for, in per cent"),
-        _maybe("LowerBound", "Decimal", "lower end of that interval"),
-        _maybe("UpperBound", "Decimal", "upper end of that interval"),
+        _maybe("LowerBound", "Decimal", "lower end of that interval, as published"),
+        _maybe("UpperBound", "Decimal", "upper end of that interval, as published"),
         *_bounds(),
+        Field("IsOverridden", "Boolean", "whether a person's override is published in place of the system's forecast"),
+        Field(
+            "SystemQuantity", "Decimal", "the system's expectation; adds up over categories, as its contributions do"
+        ),
+        _maybe("SystemLowerBound", "Decimal", "lower end of the system's interval at `ConfidenceLevel`"),
+        _maybe("SystemUpperBound", "Decimal", "upper end of it"),
+        _maybe("Overrides", "String", "the overrides of the period with their versions; the last one decides"),
+        _maybe("OverrideLayer", "String", "the layer of the one that decides"),
+        _maybe("OverrideAuthor", "String", "whose it is"),
+        _maybe("OverrideReason", "String", "why"),
         Field("EngineName", "String", "the engine that answered"),
         _maybe("DataVersion", "Int64", "version of the store that was read"),
         _maybe("AsOf", "DateTimeOffset", "the moment as of which it was forecast"),

@@ -38,9 +38,9 @@ def _table(entities: EntitySet) -> sa.Table:
 TABLES: dict[str, sa.Table] = {entities.name: _table(entities) for entities in SETS.values()}
 FORECAST_ROW = TABLES[FORECASTS.name]
 # The newest forecasts are few among all: by category to find what is no longer the newest, by number to read them.
-sa.Index("forecast_row_Category", FORECAST_ROW.c.Category, FORECAST_ROW.c.IsLatest)
+sa.Index("published_row_Category", FORECAST_ROW.c.Category, FORECAST_ROW.c.IsLatest)
 sa.Index(
-    "forecast_row_latest",
+    "published_row_latest",
     FORECAST_ROW.c[NUMBER],
     sqlite_where=FORECAST_ROW.c.IsLatest == sa.true(),
     postgresql_where=FORECAST_ROW.c.IsLatest,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -33,6 +33,7 @@ class ReportItem:
         history: The sales behind it: `ds`, `y`.
         signal_names: Titles of its signals by id, where the ids are not for people.
         moment: The past moment (UTC) that it was asked for; None: the time at which the report is made.
+        answer: Its JSON with what is published of it; None: the system's forecast is.
     """
 
     record: Category
@@ -40,3 +41,15 @@ class ReportItem:
     history: pd.DataFrame
     signal_names: Mapping[str, str] = field(default_factory=dict)
     moment: datetime | None = None
+    answer: Mapping[str, Any] | None = None
+
+    @property
+    def overrides(self) -> Sequence[Mapping[str, Any]]:
+        """Those in force, as they apply."""
+        found: Sequence[Mapping[str, Any]] = (self.answer or {}).get("overrides", ())
+        return found
+
+    def published(self, place: int) -> Mapping[str, Any] | None:
+        """What a person publishes of a period in place of the forecast."""
+        found: Mapping[str, Any] | None = self.answer and self.answer["forecast"][place].get("published")
+        return found

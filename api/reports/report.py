@@ -25,6 +25,7 @@ from forecast.plot import DARK, FONT, LIGHT
 __all__ = ["ReportItem", "build_report"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_WRONG = "What goes wrong"
 _LABELS = ("How good", "What helped", "Left without help", "How fresh")
 
 
@@ -35,6 +36,7 @@ def build_report(
     generated_at: datetime,
     source_note: str,
     data_version: int | str | None = None,
+    alerts: Sequence[str] = (),
 ) -> str:
     """One HTML page about `items`, complete in itself.
 
@@ -44,6 +46,7 @@ def build_report(
         generated_at: When it was made (UTC).
         source_note: Where the data is from, shown as a banner (such as `Simulated data`); none if empty.
         data_version: Version of the stored data, where there is one.
+        alerts: A sentence on each thing that goes wrong with the forecasts.
 
     Raises:
         ValueError: There are no items.
@@ -56,7 +59,10 @@ def build_report(
         title=title,
         facts=_facts(items, generated_at, data_version),
         source_note=source_note,
-        findings=list(zip(_LABELS, [*three_sentences(items), *([old] if old else [])], strict=False)),
+        findings=[
+            *zip(_LABELS, [*three_sentences(items), *([old] if old else [])], strict=False),
+            *((_WRONG, sentence) for sentence in alerts),
+        ],
         portfolio=[view.portfolio_row(item, anchor, generated_at) for item, anchor in placed],
         sections=[view.section(item, anchor, generated_at) for item, anchor in placed],
         css=_css(),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from markupsafe import Markup
 
+from api.overrides.applying import sentence_of
 from api.reports import charts
 from api.reports.items import ReportItem
 from api.reports.remarks import in_brief, is_old, narrow_ranges, old_note
@@ -112,6 +113,7 @@ class Section:
     signals: list[SignalRow]
     measures: list[Measure]
     events: list[str]
+    overrides: list[str]
     warnings: list[str]
     forecast_table: Table
     drivers_table: Table
@@ -124,7 +126,8 @@ def portfolio_row(item: ReportItem, anchor: str, now: datetime) -> PortfolioRow:
     result, frequency = item.forecast, item.record.frequency
     frame = result.to_frame()
     ahead = [kind != "nowcast" for kind in result.kinds]
-    row = frame.iloc[ahead.index(True) if True in ahead else len(frame) - 1]
+    place = ahead.index(True) if True in ahead else len(frame) - 1
+    row, shown = frame.iloc[place], item.published(place)
     digits = digits_for([row["mean"]])
     inner = interval_levels(frame)[0]
     low, high = number(row[f"lo-{inner}"], digits), number(row[f"hi-{inner}"], digits)
@@ -141,8 +144,12 @@ def portfolio_row(item: ReportItem, anchor: str, now: datetime) -> PortfolioRow:
         against_naive=percent(result.quality.vs_seasonal_naive_pct),
         signals=_helpers(item),
         warnings=len(narrow_ranges(item)) + len(result.warnings),
-        remark=in_brief(item, now),
+        remark=" · ".join(filter(None, [in_brief(item, now), _published(item, shown, digits)])),
     )
+
+
+def _published(item: ReportItem, shown: Mapping[str, Any] | None, digits: int) -> str:
+    return f"published: {amount(shown['value'], item.record.unit, digits)}, by {shown['author']}" if shown else ""
 
 
 def section(item: ReportItem, anchor: str, now: datetime) -> Section:
@@ -162,6 +169,7 @@ def section(item: ReportItem, anchor: str, now: datetime) -> Section:
         signals=signal_rows(item),
         measures=measures(item),
         events=[event.sentence for event in result.events],
+        overrides=[sentence_of(one) for one in item.overrides],
         warnings=[*narrow_ranges(item), *result.warnings],
         forecast_table=table,
         drivers_table=drivers_table(item),
@@ -324,6 +332,7 @@ def forecast_table(item: ReportItem) -> Table:
         *(f"{level} % range" for level in levels),
         "A year before",
         "Change",
+        *(["Published"] if item.overrides else []),
     ]
     rows = []
     for place, row in enumerate(frame.to_dict("records")):
@@ -331,6 +340,9 @@ def forecast_table(item: ReportItem) -> Table:
         ranges = [f"{number(row[f'lo-{x}'], digits)} to {number(row[f'hi-{x}'], digits)}" for x in levels]
         change = percent(100 * (row["mean"] / base - 1)) if base > 0 else "n/a"
         cells = [number(row["mean"], digits), number(row["median"], digits), *ranges, number(base, digits), change]
+        if item.overrides:
+            shown = item.published(place)
+            cells.append(f"{number(shown['value'], digits)} ({shown['author']})" if shown else cells[0])
         rows.append([period_label(row["ds"], frequency), item.forecast.kinds[place], *cells])
     return Table(head, rows)
 

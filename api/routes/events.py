@@ -104,7 +104,7 @@ def decide_event(
     """
     snapshot = newest_snapshot(request)
     check_visible(snapshot, category, caller)
-    event, batch = decided(snapshot, category, wanted_of(body, _name_of(caller, settings)))
+    event, batch = decided(snapshot, category, wanted_of(body, name_of(caller, settings)))
     location = f"{base_url(request)}/v1/categories/{quote(category, safe='')}/events"
     if not _stored(settings.home, batch):
         return JSONResponse(DecisionPending(state="pending", location=location).model_dump(), 202)
@@ -113,7 +113,7 @@ def decide_event(
     return Response(told.model_dump_json(), 201, headers={"Location": location}, media_type="application/json")
 
 
-def _name_of(caller: Caller, settings: Settings) -> str:
+def name_of(caller: Caller, settings: Settings) -> str:
     """What the key is called that decides, or its id where it is none of ours."""
     if caller.credential is None:
         return "anonymous"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import orjson
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request, Response
 
 from api.attempts import forecast_within
@@ -17,10 +19,13 @@ from api.issued import page_of_category
 from api.issued_models import IssuedForecast, IssuedPage
 from api.job_models import JobState
 from api.jobs import Job
-from api.ledger import Issued
+from api.ledger import Issued, Ledger
 from api.models import ForecastAnswer, ForecastRequest
+from api.now_or_later import in_turn
 from api.prefer import preference_of
-from api.routes import UNCHANGED, AppLedger, AppSettings, Limit, base_url, statuses
+from api.replay import Replayer
+from api.replay_models import Replay
+from api.routes import UNCHANGED, AppLedger, AppSettings, Limit, base_url, ledger_of, settings_of, statuses
 from api.routes.jobs import accepted
 from api.security import Caller, needs
 from api.strict import StrictRoute
@@ -115,15 +120,34 @@ def get_forecast(
     caller: Annotated[Caller, needs("forecast:read")],
 ) -> Response:
     """The same answer that was given when it was issued."""
-    form, issued = negotiated(request), ledger.resolve(receipt)
-    if issued is None or not (caller.may_see(issued.category) or caller.owns(issued.key_id)):
-        raise Problem(404, "unknown-receipt", f"no forecast has the receipt {receipt!r}")
+    form, issued = negotiated(request), _visible(ledger, receipt, caller)
     tag = receipt if form == JSON else f"{receipt}-{'csv' if form == CSV else 'parquet'}"
     response = conditional(
         request, f'"{tag}"', FOR_EVER, lambda: Response(rendered(issued.answer, form), media_type=form)
     )
     response.headers["Vary"] = "Accept"
     return response
+
+
+@router.get(
+    "/{receipt}/replay", summary="Make the forecast of a receipt again", responses=statuses(401, 403, 404, 422, 503)
+)
+async def replay_forecast(
+    receipt: str, request: Request, response: Response, caller: Annotated[Caller, needs("forecast:read")]
+) -> Replay:
+    """From what was known and asked then, compared to the byte with what was issued; nothing is kept of it."""
+    found = await run_sync(_visible, ledger_of(request), receipt, caller)
+    response.headers["Cache-Control"] = "no-store"
+    replayer = Replayer(settings_of(request), request.app.state.forecaster, ledger_of(request))
+    return await in_turn(request, "replay", partial(replayer.compared, found))
+
+
+def _visible(ledger: Ledger, receipt: str, caller: Caller) -> Issued:
+    """The forecast of a receipt; raises the problem 404 where there is none that the caller may see."""
+    issued = ledger.resolve(receipt)
+    if issued is None or not (caller.may_see(issued.category) or caller.owns(issued.key_id)):
+        raise Problem(404, "unknown-receipt", f"no forecast has the receipt {receipt!r}")
+    return issued
 
 
 def address_of(request: Request, receipt: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from forecast.engines.base import Engine, Path, Problem, Rolled, first_origin
 from forecast.engines.fast import Fast
 from forecast.engines.members import Kept, View
 from forecast.engines.record import record_of
-from forecast.engines.stack import weights
+from forecast.engines.stack import apart, weights
 from forecast.season import IntArray
 from forecast.transform import FloatArray
 
@@ -22,6 +24,14 @@ _INTERMITTENT = 0.3  # share of periods without a sale
 _LATE = "it would not be done by the deadline"
 
 Asked = list[Path | str] | str  # what a member says of each problem, or why it was left out
+
+
+class _Stacked(NamedTuple):
+    """The path of the last problem, the medians (horizon,) of all, and how far members lie `apart` (problems,)."""
+
+    now: Path
+    medians: list[FloatArray]
+    apart: FloatArray
 
 
 class Detailed(Engine):
@@ -63,24 +73,19 @@ class Detailed(Engine):
         fast = Fast().roll(problem, Fast.backtest_origins, every_step=every_step)
         origins = _spread(fast.origins, problem, min(count, ORIGINS))
         stacked = self._stacked([*(problem.at(o) for o in origins.tolist()), problem], started, fast.steps)
-        median = np.reshape([one[fast.steps - 1] for one in stacked[1][:-1]], (-1, fast.steps.size)).T
-        now = stacked[0]
+        median = np.reshape([one[fast.steps - 1] for one in stacked.medians[:-1]], (-1, fast.steps.size)).T
+        now = stacked.now
         if self._deadline is not None:
             self._in_time = tuple(now.members)
         now = Path(now.terms, fast.now.evidence, notes=now.notes, members=now.members, record=now.record)
-        return Rolled(origins, fast.steps, median, now, origins.size, denser=fast)
+        return Rolled(origins, fast.steps, median, now, origins.size, denser=_doubted(fast, origins, stacked.apart))
 
     def medians(self, problems: Sequence[Problem]) -> list[FloatArray]:
         """The stack at problems that rise in time, each weighed by those before it."""
-        return self._stacked(list(problems), self._clock())[1] if problems else []
+        return self._stacked(list(problems), self._clock()).medians if problems else []
 
-    def _stacked(
-        self, problems: list[Problem], started: float, steps: IntArray | None = None
-    ) -> tuple[Path, list[FloatArray]]:
-        """The path of the last problem, and the medians of all, (horizon,) each.
-
-        Where `steps` are given the members' record at these is in the path.
-        """
+    def _stacked(self, problems: list[Problem], started: float, steps: IntArray | None = None) -> _Stacked:
+        """The stack at problems that rise in time; where `steps` are given the members' record at these is told."""
         asked = self._ask(problems, started)
         paths = {name: own for name, own in asked.items() if not isinstance(own, str)}
         notes = tuple(f"the engine {n} was left out of the stack: {own}" for n, own in asked.items() if n not in paths)
@@ -96,7 +101,7 @@ class Detailed(Engine):
         parts = {name: own[-1] for name, own in paths.items()}
         terms = _mixed({name: p.terms for name, p in parts.items() if not isinstance(p, str)}, now)
         record = () if steps is None else record_of(list(paths), forecasts, weight, problems, leaders, steps)
-        return Path(terms, notes=notes, members=now, record=record), list(medians)
+        return _Stacked(Path(terms, notes=notes, members=now, record=record), list(medians), apart(forecasts))
 
     def _ask(self, problems: list[Problem], started: float) -> dict[str, Asked]:
         """By member what it says of each problem, or why it was left out."""
@@ -132,6 +137,19 @@ class Detailed(Engine):
         if started is None or self._deadline is None or self._in_time is not None:
             return False
         return self._clock() - started + left > self._deadline
+
+
+def _doubted(fast: Rolled, origins: IntArray, ratio: FloatArray) -> Rolled:
+    """The fast engine's record, its experts' disagreement times `ratio` (k + 1,) at the k `origins` and now.
+
+    So intervals widen where members lie further apart than they used to, as they do for the experts.
+    """
+    if fast.disagreement is None:
+        return fast
+    factor = np.ones(fast.origins.size)
+    factor[np.searchsorted(fast.origins, origins)] = ratio[:-1]
+    factor[-1] = ratio[-1]
+    return replace(fast, disagreement=fast.disagreement * factor)
 
 
 def _mixed(parts: dict[str, dict[str, FloatArray]], weight: dict[str, float]) -> dict[str, FloatArray]:

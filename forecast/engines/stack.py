@@ -14,8 +14,11 @@ from forecast.engines.base import Problem
 from forecast.transform import FloatArray
 
 LARGEST = 3.0  # times the usual error of its step: more of one error does not count, so no shock decides alone
-DRAWN = 10.0  # how strongly the best mix is drawn to the leaders: as by so many errors of the usual size
+DRAWN = 20.0  # how strongly the best mix is drawn to the leaders: as by so many errors of the usual size
 POWER = 2.0  # of a member's record, to which it is drawn where no leader has a forecast
+APART = 1.5  # times the usual distance between members, or its inverse: more, from so few origins, is chance
+_COMPARED = 3  # earlier origins below which nothing is known of the usual one
+_ALIKE = 1e-6  # a distance on the working scale that is only rounding
 _SUM = 1e4  # how exactly weights add up to one before they are divided by their sum
 
 
@@ -34,6 +37,22 @@ def weights(forecasts: FloatArray, problems: list[Problem], leaders: Sequence[in
         led = np.isin(np.flatnonzero(there), leaders).astype(float)
         prior = led / led.sum() if led.any() else _by_record(errors)
         out[there, i] = _mixed(errors, prior)
+    return out
+
+
+def apart(forecasts: FloatArray) -> FloatArray:
+    """How far members lie apart at each problem over how far they lay at earlier ones on average, (problems,).
+
+    The standard deviation over members, all steps pooled, of `forecasts` (members, problems, horizon) by those that
+    have one of every problem; 1 where there are too few earlier ones or no second member.
+    """
+    whole = forecasts[np.isfinite(forecasts).all(axis=(1, 2))]
+    out = np.ones(forecasts.shape[1])
+    if len(whole) < 2:
+        return out
+    distance = whole.std(axis=0).mean(axis=1) + _ALIKE
+    usual = np.cumsum(distance)[_COMPARED - 1 : -1] / np.arange(_COMPARED, distance.size)
+    out[_COMPARED:] = np.clip(distance[_COMPARED:] / usual, 1 / APART, APART)
     return out
 
 

@@ -67,7 +67,9 @@ def test_the_recorded_request_gives_the_same_bytes_on_a_faster_machine(
     assert LATE in first.json()["warnings"]
     Slow.seconds = 0.0
     state = state_of(client)
-    body, served = asked_again(state.settings, state.ledger.resolve(first.json()["receipt"]).request)
+    receipt = first.json()["receipt"]
+    found, inline = state.ledger.resolve(receipt), state.ledger.inline_of(receipt)
+    body, served = asked_again(state.settings, found.request, inline)
     assert canonical(state.forecaster.make(body, served=served).answer) == canonical(first.content)
     assert post(client, STACKED | source | {"deadline_ms": LONG}).json()["engine"]["members"] == ["fast", "theta"]
 

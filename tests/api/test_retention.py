@@ -14,10 +14,12 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from api.cli import cli
-from api.database import engine_of, idempotency, issued, job, now, reading, rows_engine_of, writing
+from api.database import engine_of, idempotency, issued, issued_inline, job, now, reading, rows_engine_of, writing
 from api.fold import catch_up
 from api.jobs import Jobs
+from api.ledger import Issued, Ledger
 from api.odata.tables import TABLES
+from api.receipts import receipt_at
 from api.retention import Tidied, tidy
 from api.settings import Settings
 from api.snapshots import Snapshots
@@ -82,6 +84,26 @@ def test_a_younger_forecast_of_the_same_category_keeps_its_rows(settings: Settin
         assert set(connection.scalars(sa.select(TABLES["Forecasts"].c.Receipt))) == {younger}
 
 
+def test_a_history_that_came_along_goes_before_its_forecast(settings: Settings) -> None:
+    """The receipt tells when it was given: no look at the forecast, which may be kept for ever, is needed."""
+    ledger, moment = Ledger(settings), now()
+    receipts = [receipt_at(moment - dt.timedelta(days=days), 0) for days in (31, 29)]
+    ledger.append(*(Issued(one, None, b"{}", b"{}", inline=b'{"history": 1}') for one in receipts))
+    for_ever = Settings(**{**settings.model_dump(), "keep_inline_days": 0})
+    assert tidy(for_ever).inline_histories == 0
+    assert tidy(settings).inline_histories == 1
+    assert [ledger.inline_of(one) for one in receipts] == [None, b'{"history": 1}']
+    assert ledger.resolve(receipts[0]) is not None
+
+
+def test_a_history_that_came_along_goes_with_its_forecast(settings: Settings) -> None:
+    Ledger(settings).append(Issued(receipt_at(now(), 0), None, b"{}", b"{}", inline=b"{}"))
+    age(settings, issued, issued=LONG_AGO, folded=True)
+    keeping = Settings(**{**settings.model_dump(), "keep_receipts_days": 30, "keep_inline_days": 0})
+    assert tidy(keeping).forecasts == 1
+    assert numbers(settings, issued_inline) == 0
+
+
 def test_what_is_not_folded_yet_stays(settings: Settings) -> None:
     forecast(settings, CATEGORIES[0])
     age(settings, issued, issued=LONG_AGO)
@@ -101,13 +123,13 @@ def test_a_run_goes_with_its_failures_and_workflow(settings: Settings) -> None:
         jobs = Jobs(settings)
         wait_for(lambda: (found := jobs.status(run)) is not None and found.is_over)
     fold(settings)
-    assert tidy(settings) == Tidied(0, 0, 0, 0, 0)
+    assert tidy(settings) == Tidied(0, 0, 0, 0, 0, 0, 0)
     with writing(engine_of(settings)) as connection:
         connection.execute(job.update().values(finished=LONG_AGO))
         connection.execute(sa.text("UPDATE workflow_status SET completed_at = 0"))
     place = settings.home / "state" / "runs" / run
     assert place.exists()
-    assert tidy(settings) == Tidied(1, 0, 1, 0, 0)
+    assert tidy(settings) == Tidied(1, 0, 1, 0, 0, 0, 0)
     assert not place.exists()
     assert jobs.status(run) is None
     assert client.get(f"/v1/runs/{run}").status_code == 404
@@ -124,7 +146,7 @@ def test_what_is_under_way_stays_however_old(settings: Settings) -> None:
     age(settings, job, accepted=LONG_AGO)
     with writing(engine_of(settings)) as connection:  # as of a worker that gave up
         connection.execute(sa.text("UPDATE workflow_status SET status = 'ERROR', completed_at = 0"))
-    assert tidy(settings) == Tidied(0, 0, 0, 0, 0)
+    assert tidy(settings) == Tidied(0, 0, 0, 0, 0, 0, 0)
     assert jobs.status(number) is not None
     assert jobs.stranded([number]) == [number]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,12 @@ from api.app import create_app
 from api.cli import cli
 from api.client import Client
 from api.keys import create
+from api.security import ANYBODY
 from api.settings import Settings
+from api.tree_models import TreeRequest
+from api.trees import answer_tree
 from forecast.coherent import METHODS
-from signals.store import Batch, submit
+from signals.store import Batch, open_snapshot, submit
 from tests.api.stores import described, last_week, sales
 from tests.api.test_client import through
 
@@ -118,7 +123,12 @@ def test_a_plan_is_split_as_the_forecasts_are(client: TestClient) -> None:
         ({"method": "ols"}, 422, "method"),
         ({"engine": "fats"}, 422, "engine"),
         ({"plan": {"periods": []}}, 422, "plan.periods"),
-        ({"plan": {"periods": [{"period": "2026", "value": 1}]}}, 422, "wanted one period of W-SUN"),
+        (
+            {"plan": {"periods": [{"period": "2021", "value": 1}]}},
+            422,
+            "periods.0.period: got '2021'; wanted periods of",
+        ),
+        ({"plan": {"periods": [{"period": "2026-W49..2026-W48", "value": 1}]}}, 422, "the earlier first"),
         ({"plan": {"periods": [{"period": "2021-01-01", "value": 1}]}}, 422, "periods of the horizon"),
         ({"plan": {"periods": [{"period": "2026-W49", "value": 1}] * 2}}, 422, "each period once"),
         ({"plan": {"category": "Hats", "periods": [{"period": "2026-W49", "value": 1}]}}, 422, "others below it"),
@@ -151,7 +161,7 @@ def test_who_ends_earlier_sets_the_end(tmp_path: Path) -> None:
     fill(tmp_path, Hats=2)
     found = asked(TestClient(create_app(Settings(home=tmp_path))))
     assert [row["kind"] for row in found["nodes"][0]["periods"]] == ["nowcast"] * 2 + ["forecast"] * 4
-    assert any("later sales of Hats are not known" in text for text in found["warnings"])
+    assert any("are not known of Hats; those of the others stand as they are" in text for text in found["warnings"])
 
 
 def test_what_is_no_longer_sold_is_zero(tmp_path: Path) -> None:
@@ -172,16 +182,55 @@ def test_what_was_never_sold_is_left_out_and_a_total_with_sales_is_the_sum(tmp_p
     assert any(text.startswith("Shoes has sales of its own, which are left out") for text in found["warnings"])
 
 
-def test_the_command_shows_the_tree_and_the_plan(home: Path) -> None:
-    result = run(home, "All", "--horizon", "2", "--plan", f"{SUNDAY:%Y-%m-%d}=1000")
+def test_a_plan_of_many_periods_is_split_over_them(client: TestClient) -> None:
+    first, last = SUNDAY + pd.Timedelta(weeks=1), SUNDAY + pd.Timedelta(weeks=2)
+    text = f"{first - pd.Timedelta(days=3):%Y-%m-%d}..{last:%Y-%m-%d}"
+    found = asked(client, plan={"periods": [{"period": text, "value": 1000}]})
+    planned = values(found, "planned")
+    assert np.nansum(planned["All"]) == pytest.approx(1000, rel=1e-14)
+    np.testing.assert_allclose(planned["Shoes"] + planned["Hats"], planned["All"])
+    ahead, at = values(found)["All"], np.flatnonzero(np.isfinite(planned["All"]))
+    assert planned["All"][at[0]] / planned["All"][at[1]] == pytest.approx(4 / 7 * ahead[at[0]] / ahead[at[1]])
+    assert f"the plan of {text} has 4 of 7 days of the period {first:%Y-%m-%d}" in found["warnings"]
+
+
+def test_the_command_shows_the_tree_and_the_plan(home: Path, tmp_path: Path) -> None:
+    week = SUNDAY - pd.Timedelta(weeks=1)
+    file = tmp_path / "tree.csv"
+    arguments = ("--horizon", "2", "--as-of", f"{week - pd.Timedelta(days=1):%Y-%m-%d}", "--level", "80")
+    result = run(home, "All", *arguments, "--plan", f"{SUNDAY:%Y-%m-%d}=1000", "--csv", str(file))
     assert result.exit_code == 0, result.output
-    head = next(line for line in result.output.splitlines() if line.startswith("period"))
-    assert head.split("  ")[0] == "period"
-    assert [name.strip() for name in head.split("  ") if name.strip()][1:] == [
-        "All", "› Shoes", "› › Boots", "› › Sandals", "› Hats",
-    ]  # fmt: skip
-    assert "\nPlan\n" in result.output
-    assert "level  categories" in result.output
+    lines = result.stdout.splitlines()
+    assert lines[2].split("  ")[0] == "category"
+    assert lines[2].split()[-5:] == ["forecast", "80", "%", "interval", "plan"]
+    names = [line.split("  ")[0] for line in lines[3:13] if not line.startswith(" ")]
+    assert names == ["All", "› Shoes", "› › Boots", "› › Sandals", "› Hats"]
+    assert lines[4].endswith("1,000")
+    assert re.search(r"^level +categories +before +after +gain$", result.stdout, re.MULTILINE)
+    assert re.search(r"^0 +1 +\d+\.\d\d % +\d+\.\d\d % +[+-]\d+\.\d\d %$", result.stdout, re.MULTILINE)
+    frame = pd.read_csv(file)
+    assert list(frame)[:9] == ["category", "parent", "level", "period", "kind", "value", "median", "lo-80", "hi-80"]
+    assert frame["category"].drop_duplicates().tolist() == ["All", "Shoes", "Boots", "Sandals", "Hats"]
+    assert frame.groupby("category")["planned"].count().tolist() == [1] * 5
+
+
+def test_the_command_marks_nowcasts_and_tells_a_remark_once(tmp_path: Path) -> None:
+    fill(tmp_path, Hats=2)
+    result = run(tmp_path, "All", "--horizon", "1")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("(nowcast)") == 10
+    assert len([line for line in result.stderr.splitlines() if "when they became known is assumed" in line]) == 1
+
+
+def test_the_command_shares_its_budget_and_the_cores(home: Path) -> None:
+    result = run(home, "Shoes", "--engine", "detailed", "--budget", "6s", "--horizon", "2", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert {node["engine"]["name"] for node in found["nodes"]} == {"detailed"}
+    assert all(node["engine"]["members"] for node in found["nodes"])
+    refused = run(home, "Shoes", "--budget", "6s")
+    assert refused.exit_code == 2
+    assert "--budget: the engine fast takes the time that it takes" in refused.output
 
 
 def test_the_command_for_programs(home: Path, client: TestClient) -> None:
@@ -191,6 +240,20 @@ def test_the_command_for_programs(home: Path, client: TestClient) -> None:
     assert found["method"] == "mint"
     served = asked(client, category="Shoes", method="mint", horizon=8)
     np.testing.assert_allclose(values(found)["Shoes"], values(served)["Shoes"])
+
+
+def test_who_watches_is_told_of_each_node(home: Path) -> None:
+    told: list[str] = []
+
+    def watch(nodes: int) -> Callable[[], None]:
+        told.append(f"of {nodes}")
+        return lambda: told.append("one")
+
+    body = TreeRequest(category="All", horizon=2)
+    alone = answer_tree(open_snapshot(home), Settings(home=home), body, ANYBODY, watch=watch)
+    assert told == ["of 5", *["one"] * 5]
+    shared = answer_tree(open_snapshot(home), Settings(home=home), body, ANYBODY, processes=2)
+    assert [node.total for node in shared.nodes] == pytest.approx([node.total for node in alone.nodes], rel=1e-9)
 
 
 def test_the_typed_client(client: TestClient, tmp_path: Path) -> None:
@@ -204,7 +267,12 @@ def test_the_typed_client(client: TestClient, tmp_path: Path) -> None:
     [
         (["Boots"], "error: category: got Boots; wanted a category that others name as their parent"),
         (["All", "--plan", "2026-W49"], "error: --plan: got '2026-W49'; wanted a period and a number"),
-        (["All", "--plan", "someday=3"], "error: plan.periods.0.period: "),
+        (["All", "--plan", "someday=3"], "error: --plan someday=3: wanted a day, week, month, quarter or year"),
+        (["All", "--plan", "2021=3"], "error: --plan 2021=3: got '2021'; wanted periods of the horizon"),
+        (
+            ["All", "--plan", "2026=3", "--plan-for", "Hats"],
+            "error: --plan-for: got Hats; wanted a category with others",
+        ),
         (["All", "--plan-for", "Shoes"], "--plan-for goes with --plan"),
     ],
 )

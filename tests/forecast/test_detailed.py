@@ -12,7 +12,7 @@ from forecast.engines import Engine, Kept, Path, Problem, engine
 from forecast.engines.detailed import Detailed
 from forecast.engines.fast import Fast
 from forecast.engines.seasonal_naive import SeasonalNaive
-from forecast.engines.stack import weights
+from forecast.engines.stack import APART, apart, weights
 from forecast.trading_days import weekday_contrasts
 
 
@@ -181,6 +181,31 @@ def test_revised_histories_are_stacked_as_they_were_printed() -> None:
 def test_a_path_that_names_no_forecaster_is_refused(path: str, why: str) -> None:
     with pytest.raises(OptionError, match=why):
         engine(f"sktime:{path}")
+
+
+def test_members_lie_apart_as_they_did_or_more_or_less() -> None:
+    forecasts = np.zeros((2, 6, 3))
+    forecasts[1] = np.array([1.0, 1.0, 1.0, 1.25, 9.0, 0.1])[:, None]
+    found = apart(forecasts)
+    np.testing.assert_allclose(found, [1, 1, 1, 1.25, APART, 1 / APART], rtol=1e-5)
+    forecasts[0, 0] = np.nan  # no forecast of every problem, so it is not compared
+    assert apart(forecasts).tolist() == [1.0] * 6
+
+
+class Drifting(Far):
+    """Away from the last value by a tenth, and now by what it is told."""
+
+    name = "drifting"
+
+    def predict(self, problem: Problem) -> Path:
+        level = np.full(problem.horizon, problem.z[-1])
+        return Path({"level": level + (self.off if len(problem) == len(SALES) else 0.1)})
+
+
+def test_intervals_are_wider_where_members_lie_further_apart_than_they_used_to() -> None:
+    near, far = (forecast(SALES, 4, engine=Detailed([Last(), Drifting(off)])).to_frame() for off in (0.1, 0.15))
+    width = [np.log(one["hi-80"].to_numpy() / one["lo-80"].to_numpy()) for one in (near, far)]
+    assert (width[1] > 1.05 * width[0]).all()
 
 
 def test_what_each_member_is_worth_is_told_at_the_same_origins() -> None:

@@ -181,3 +181,22 @@ def test_one_step_is_enough() -> None:
     e = errors(normal(60)[:1], steps=np.array([1]))
     assert intervals.now(e, 1, 59).shape == (1, intervals.PROBABILITIES.size)
     assert intervals.past(e, TAILS).shape == (4, 1, 60)
+
+
+def test_between_scales_errors_in_per_cent_are_smaller_where_sales_are_high_and_reach_further_down() -> None:
+    spread = np.array([-0.4, -0.1, 0.0, 0.1, 0.4])
+    high, usual, low = (intervals.between(spread, np.array(above)) for above in (1.0, 0.0, -1.0))
+    assert (np.abs(high[[0, 1, 3, 4]]) < np.abs(usual[[0, 1, 3, 4]])).all()
+    assert (np.abs(low[[0, 1, 3, 4]]) > np.abs(usual[[0, 1, 3, 4]])).all()
+    assert usual[2] == 0
+    assert -usual[0] > 0.4 > usual[4]
+    root = np.exp(usual) ** 0.2  # alike on the scale of sales to that power
+    np.testing.assert_allclose(root - 1, 0.2 * spread)
+    assert np.isfinite(intervals.between(np.array([-1e9, 1e9]), np.array(99.0))).all()
+
+
+def test_the_usual_level_is_of_three_seasons_up_to_each_period() -> None:
+    z = np.arange(20.0)
+    found = intervals.usual_level(z, (4.0,))
+    assert found[[0, 3, 11, 19]].tolist() == [0.0, 1.5, 5.5, 13.5]
+    assert intervals.usual_level(z, ()).tolist() == [np.mean(z[: k + 1]) for k in range(20)]

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from forecast import Hierarchy, HistoryError, OptionError, reconcile
-from forecast.coherent import METHODS, Method, coherent, least_variance, shrunk_covariance, top_down
-from forecast.reconcile import DRIVER, _past
+from forecast.coherent import METHODS, Method, coherent, least_variance, moments_of, shrunk_covariance, top_down
+from forecast.reconcile import DRIVER
+from forecast.records import records_of
 from forecast.tree import tree_of
 
 PARENTS = {"boots": "shoes", "sandals": "shoes", "shoes": "all", "hats": "all"}
@@ -72,7 +73,7 @@ def test_mint_is_the_formula_of_its_authors() -> None:
 def test_what_adds_up_stays(method: Method) -> None:
     values = TREE.sums(np.random.default_rng(2).uniform(size=(3, 4)))
     errors = np.random.default_rng(3).normal(size=(5, 40))
-    np.testing.assert_allclose(coherent(TREE, method, values, errors), values, atol=1e-9)
+    np.testing.assert_allclose(coherent(TREE, method, values, moments_of(method, errors, {})), values, atol=1e-9)
 
 
 def test_a_node_that_never_errs_does_no_harm() -> None:
@@ -80,14 +81,14 @@ def test_a_node_that_never_errs_does_no_harm() -> None:
     errors[1] = 0
     values = np.array([[9.0], [5], [2], [2], [5]])
     for method in METHODS:
-        made = coherent(TREE, method, values, errors)
+        made = coherent(TREE, method, values, moments_of(method, errors, {}))
         assert np.isfinite(made).all()
         np.testing.assert_allclose(made, TREE.sums(made[2:]))
 
 
 def test_without_past_errors_the_leaves_are_summed() -> None:
     values = np.array([[9.0], [5], [2], [2], [5]])
-    made = coherent(TREE, "mint", values, np.ones((5, 3)))
+    made = coherent(TREE, "mint", values, moments_of("mint", np.ones((5, 3)), {}))
     assert made.ravel().tolist() == [9, 4, 2, 2, 5]
 
 
@@ -95,6 +96,68 @@ def test_a_total_is_split_as_the_parts_are_forecast() -> None:
     values = np.array([[100.0, 90], [30, 0], [1, 0], [3, 0], [10, 0]])
     expected = [[100, 90], [75, 45], [18.75, 22.5], [56.25, 22.5], [25, 45]]
     np.testing.assert_allclose(top_down(TREE, values), expected)
+
+
+def test_a_total_is_split_by_size_where_some_are_negative() -> None:
+    values = np.array([[-4.0], [-5], [99], [-104], [1]])  # boots sold, sandals returned
+    made = top_down(TREE, values).ravel()
+    assert made[0] == pytest.approx(-4)
+    assert made[2:4] == pytest.approx([99, -104], rel=0.01)
+    np.testing.assert_allclose(made, TREE.sums(made[2:]))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_known_stays(method: Method) -> None:
+    values = np.array([[100.0, 90], [30, 50], [1, 20], [3, 20], [10, 70]])
+    known = np.array([[5.0, np.nan], [np.nan, np.nan], [12.0, np.nan]])
+    errors = np.random.default_rng(3).normal(size=(5, 40))
+    moments = moments_of(method, errors, {})
+    made = coherent(TREE, method, values, moments, known)
+    np.testing.assert_allclose(made, TREE.sums(made[2:]))
+    assert made[[2, 4], 0].tolist() == [5, 12]
+    np.testing.assert_allclose(made[:, 1], coherent(TREE, method, values[:, 1:], moments)[:, 0])
+
+
+def test_errors_of_who_has_no_record_are_taken_as_told() -> None:
+    errors = np.random.default_rng(3).normal(size=(5, 40))
+    for method in ("wls", "mint"):
+        moments = moments_of(method, errors, {3: 7.0})
+        assert moments is not None
+        assert moments[3].tolist() == [0, 0, 0, 49, 0]
+        assert moments[0, 0] == pytest.approx(np.square(errors[0]).mean())
+    alone = moments_of("mint", errors[:, :2], dict.fromkeys(range(5), 2.0))
+    assert alone is not None
+    assert alone.tolist() == (4 * np.eye(5)).tolist()
+
+
+def test_what_is_dead_may_still_be_dead() -> None:
+    frame = sales()
+    frame.loc[(frame["unique_id"] == "hats") & (frame["ds"] >= WEEKS[40]), "y"] = 0.0
+    frame.loc[frame["unique_id"] == "sandals", "y"] = 0.0
+    for method in METHODS:
+        found = reconcile(frame, 6, PARENTS, method=method)
+        for name in ("hats", "sandals"):
+            one = found.forecasts[name]
+            low, high = one.interval(95)
+            assert (low <= 0.05 * np.maximum(one.mean, 1)).all()
+            assert (high >= one.mean).all()
+            assert (np.diff(one.grid, axis=1) >= 0).all()
+            parts = one.contributions().drop(columns="ds").sum(axis=1)
+            assert (parts[one.mean == 0] == 0).all()
+
+
+def test_a_short_leaf_borrows_and_its_totals_know() -> None:
+    frame = sales()
+    short = frame[(frame["unique_id"] != "sandals") | (frame["ds"] >= WEEKS[-3])]
+    found = reconcile(short, 6, PARENTS)
+    assert found.before["sandals"].engine.name == "like"
+    assert found.before["sandals"].mean == pytest.approx(np.full(6, 140), rel=0.5)
+    parts = sum(found.before[name].mean for name in LEAVES)
+    assert found.before["all"].mean == pytest.approx(parts, rel=0.1)
+    assert found.before["all"].contributions()["below/sandals"].tolist() == found.before["sandals"].mean.tolist()
+    assert np.isfinite(found.gains["wape_after"].to_numpy(dtype=float)).all()
+    alone = frame[frame["ds"] >= WEEKS[-20]]
+    assert {one.engine.name for one in reconcile(alone, 2, PARENTS).before.values()} == {"fast"}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -131,7 +194,7 @@ def test_the_total_says_something_to_its_parts() -> None:
 
 
 def test_past_origins_rest_on_errors_of_their_past() -> None:
-    past = _past(TREE, answer("mint").before)
+    past = records_of(TREE, answer("mint").before, frozenset())
     for at in (0, 5, past.ds.size - 1):
         assert past.errors(at).shape[1] == int((past.periods <= past.ds[at]).sum())
     assert past.errors(0).shape[1] < past.errors(past.ds.size - 1).shape[1] < past.errors().shape[1]

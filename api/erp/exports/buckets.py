@@ -13,15 +13,17 @@ import orjson
 
 from api.erp.config import ExportSettings
 from api.ledger import Issued
+from api.overrides.applying import served
 from signals.connector import ConfigError
 from signals.periods import spans
 
 
 @dataclasses.dataclass(frozen=True)
 class Bucket:
-    """What is expected to be sold of a category from `start` to the day before `end`.
+    """What is published of a category's sales from `start` to the day before `end`.
 
-    date: the day that it is exported under; its start, unless it was given another.
+    date: the day that it is exported under; its start, unless it was given another. author: who overrides the system's
+    forecast; None: nobody does.
     """
 
     category: str
@@ -31,6 +33,7 @@ class Bucket:
     date: dt.date
     quantity: float
     attributes: Mapping[str, Any]
+    author: str | None = None
 
     @property
     def last(self) -> dt.date:
@@ -49,8 +52,10 @@ def _buckets(entry: Issued, attributes: Mapping[str, Mapping[str, Any]], decimal
     category, rows = answer["category"] or "", answer["forecast"]
     starts, ends = spans(np.array([row["period"] for row in rows], "datetime64[D]"), answer["frequency"])
     for row, start, end in zip(rows, starts.tolist(), ends.tolist(), strict=True):
-        quantity = round(float(row["value"]), decimals)
-        yield Bucket(category, entry.receipt, start, end, start, quantity, attributes.get(category, {}))
+        shown = served(row)
+        quantity = round(float(shown["value"]), decimals)
+        own = attributes.get(category, {})
+        yield Bucket(category, entry.receipt, start, end, start, quantity, own, shown.get("author"))
 
 
 def coming(buckets: Sequence[Bucket], today: dt.date, *, redate: bool) -> list[Bucket]:

@@ -100,7 +100,10 @@ def test_each_forecast_has_a_receipt_that_resolves(service: TestClient) -> None:
     assert [row[2] for row in rows] == [round(period["value"], 4) for period in kept["forecast"]]
     assert [period["period"] for period in kept["forecast"]] == ["2026-11-25", "2026-12-25", "2027-01-25"]
     assert kept["history"] == {"start": "2024-11-25", "end": "2026-11-24", "periods": 24}
-    assert request["history"]["start"] == "2024-11-25"
+    assert request["inline"]["periods"] == 24
+    inline = ledger_of(service).inline_of(kept["receipt"])
+    assert inline is not None
+    assert json.loads(inline)["history"]["start"] == "2024-11-25"
     assert request["business_central"]["anchor"] == "2026-11-24"
     issued = ledger_of(service).resolve(kept["receipt"])
     assert issued is not None
