@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -49,7 +50,12 @@ def _weeks(frame: pd.DataFrame) -> pd.DataFrame:
     days = frame["ds"].astype("datetime64[us]")
     end = days + pd.Timedelta(days=1)
     known = frame["known_at"].astype("datetime64[us]")
-    spans = {"start": end - WEEK, "end": end, "known_at": known.where(known >= end, end), "source": "bench"}
+    spans: dict[str, Any] = {
+        "start": end - WEEK,
+        "end": end,
+        "known_at": known.where(known >= end, end),
+        "source": "bench",
+    }
     made = frame.drop(columns="ds").assign(**spans)
     key = [name for name in ("series", "signal") if name in made] + ["start", "known_at"]
     return made.drop_duplicates(key, keep="last")  # of two that came on one day the later
