@@ -364,12 +364,6 @@ class SourceList(Answer):
     items: list[Source]
 
 
-class Health(Answer):
-    """A probe's answer."""
-
-    status: Literal["live", "ready", "started"]
-
-
 class BulkItem(Answer):
     """The answer to one item of a bulk request."""
 

@@ -48,7 +48,7 @@ def made_nodes(read: TreeInputs, wanted: Wanted, levels: Levels, processes: int,
         if isinstance(made, Forecast):
             forecasts[name] = made
         elif name in read.new:
-            left_out[name] = made.value
+            left_out[name] = made.value.removeprefix(f"{name}: ")
         else:
             raise made
         done()

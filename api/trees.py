@@ -19,7 +19,7 @@ from api.tree_leaves import Asked
 from api.tree_making import Watch, made_nodes, unwatched
 from api.tree_models import TreeAnswer, TreeRequest
 from api.tree_reading import TreeInputs, read_tree, tree_below
-from forecast import Hierarchy, OptionError
+from forecast import Hierarchy, HistoryError, OptionError
 from forecast.engines import Wanted
 from forecast.plans import partial_periods, spans_of
 from forecast.reconcile import adding_up
@@ -62,9 +62,11 @@ def answer_tree(
     read = read_tree(asked, parents)
     made = made_nodes(read, wanted, tuple(body.levels), processes, watch)
     read = read.without(made.left_out)
+    notes = [f"{name} is left out: {why}" for name, why in made.left_out.items()]
+    if not read.leaves:
+        raise HistoryError("history", "; ".join(notes), "sales of one category at least that can be forecast")
     tree = tree_of(read.parents)
     found = adding_up(tree, body.method, made.of(tree.leaves), made.of(read.totals), read.new, read.sales)
-    notes = [f"{name} is left out: {why}" for name, why in made.left_out.items()]
     told = _told(found, read, body, version, notes)
     periods = applying.spans_of({"forecast": told["nodes"][0]["periods"], "frequency": read.frequency})
     told["warnings"] += left_out(settings, parents, periods, asked.moment, "a tree")
@@ -109,7 +111,7 @@ def _node(found: Hierarchy, name: str, level: int, planned: Mapping[str, float])
             for row, own in zip(answer["forecast"], before, strict=True)
         ],
         "total": float(found.forecasts[name].mean.sum()),
-        "warnings": answer["warnings"],
+        "warnings": [*(one["sentence"] for one in answer["events"]), *answer["warnings"]],
     }
 
 

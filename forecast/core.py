@@ -132,9 +132,14 @@ def _answer(
         importance=importance,
         backtest=scored(run.past, run.errors, run.problem, run.series, run.scale, levels, run.engine.name),
         events=run.events,
-        warnings=_warnings(run, weekdays, clipped, bool(effects)),
+        warnings=[*_warnings(run, weekdays, clipped, bool(effects)), *run.scale.note(path + _highest(spread, levels))],
         fit_ms=1000 * (time.perf_counter() - started),
     )
+
+
+def _highest(spread: FloatArray, levels: tuple[float, ...]) -> FloatArray:
+    """The upper end of the widest interval, (horizon,)."""
+    return intervals.at(spread, np.array([0.5 + max(levels) / 200]))[:, 0]
 
 
 def what_if(

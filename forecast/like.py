@@ -24,6 +24,8 @@ from forecast.transform import FloatArray, Transform, choose
 NAME = "like"
 BORROWING = ("fast", "detailed", "auto")  # engines in whose place a short history borrows; others were meant
 DRIVER = "like/"  # and the name of a relative
+_SKEWED = 10.0  # per cent
+_TINY = 1e-300
 _FAR = 2.0  # a factor that is told as one, and not as 100 %
 _DAY = np.timedelta64(1, "D")
 
@@ -81,7 +83,7 @@ def forecast_like(
     )
     transform = _transform(own, relatives)
     terms = borrowed(relatives, to_working(transform, own.y), last, horizon)
-    made = _made(own, terms, transform)
+    made = _made(own, terms, transform, checked)
     start, end = _extent(own, last)
     ds = freq.following(last, horizon, own.frequency)
     return Forecast(
@@ -103,7 +105,7 @@ def forecast_like(
         signals=[],
         importance=explain.importance(made.parts, {}),
         backtest=untested(NAME, horizon, checked),
-        warnings=[*notes, *_remarks(own, terms)],
+        warnings=[*notes, *_remarks(own, terms), *made.notes],
         fit_ms=1000 * (time.perf_counter() - started),
     )
 
@@ -147,16 +149,30 @@ class _Made:
     median: FloatArray
     grid: FloatArray
     parts: dict[str, FloatArray]
+    notes: list[str]
 
 
-def _made(own: Sold, terms: Borrowed, transform: Transform) -> _Made:
+def _made(own: Sold, terms: Borrowed, transform: Transform, levels: tuple[float, ...]) -> _Made:
     added = {"level": terms.level} | {DRIVER + name: move for name, move in terms.moves.items()}
     path = np.sum(list(added.values()), axis=0)
     scale = guarded(transform, np.append(own.y, transform.inverse(path)))  # a season may lie far above what was sold
     spread = terms.scale[:, None] * intervals.student(intervals.PROBABILITIES)
     mean = scale.mean(path, *intervals.at(spread, np.array(SPREAD)).T)
-    grid = scale.units(path[:, None] + spread)
-    return _Made(mean, scale.units(path), grid, explain.contributions(added, mean, transform))
+    grid, median = scale.units(path[:, None] + spread), scale.units(path)
+    highest = path + intervals.at(spread, np.array([0.5 + max(levels) / 200]))[:, 0]
+    notes = [*_skewed(mean, median), *scale.note(highest)]
+    return _Made(mean, median, grid, explain.contributions(added, mean, transform), notes)
+
+
+def _skewed(mean: FloatArray, median: FloatArray) -> list[str]:
+    """That the value lies above what the model says, where it does so by much."""
+    above = 100 * (float(mean.sum()) / max(float(median.sum()), _TINY) - 1)
+    if above < _SKEWED:
+        return []
+    return [
+        f"so little is known that the value, the mean of all that may come, lies {above:.0f} % above the median, "
+        "which is as likely to be missed above as below"
+    ]
 
 
 def _reason(own: Sold, terms: Borrowed) -> str:

@@ -28,6 +28,13 @@ class Scale:
         """Values on the working scale, held inside the guard."""
         return np.clip(z, self.low, self.high)
 
+    def note(self, highest: FloatArray) -> list[str]:
+        """That the `highest` ends of intervals, on the working scale, are held, and those of other levels maybe too."""
+        if not (highest > self.high).any():
+            return []
+        held = f"a guard held upper ends of intervals at {GUARD:g} times the largest sale"
+        return [f"{held}: those of several levels may be the same"]
+
     def units(self, z: FloatArray) -> FloatArray:
         """Values held inside the guard, in sales units; never below zero for non-negative history."""
         y = self.transform.inverse(self.hold(z))

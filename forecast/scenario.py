@@ -39,7 +39,7 @@ class Effect:
 
     `moves` (k, horizon) are how far the signal moves, on its own scale, as seen by sales at each lag of `response`; a
     step of the working scale is at most `largest`, the largest error so far, as is true of every adjustment. `seen` are
-    the signal's smallest and largest values so far.
+    the signal's smallest and largest values so far; `planned`: its coming values are known.
     """
 
     signal: str
@@ -49,6 +49,7 @@ class Effect:
     moves: FloatArray
     largest: float
     seen: tuple[float, float]
+    planned: bool
 
     @property
     def step(self) -> FloatArray:
@@ -114,9 +115,9 @@ class Conditional:
         """A signal as it is expected: the known values, and the last one held; `field` is what is wrong without it."""
         if name not in self.known or self.known[name].edge < 0:
             allowed = sorted(other for other, regressor in self.known.items() if regressor.edge >= 0)
-            raise SignalsError(
-                field, name, f"a signal of the request with known values: {', '.join(allowed) or 'there is none'}"
-            )
+            wanted = f"a signal of the request with known values: {', '.join(allowed) or 'there is none'}"
+            how = "plans and prices: groundswell import signals FILE --future-known"
+            raise SignalsError(field, name, f"{wanted}; {how}")
         return _held(self.known[name])
 
     def _effect(self, name: str, path: pd.Series) -> Effect:
@@ -129,7 +130,7 @@ class Conditional:
         largest = float(np.nanmax(np.abs(self._fit.errors), initial=0.0))
         known = self.known[name].x[: self.known[name].edge + 1][: len(self._series)]
         seen = (float(np.nanmin(known)), float(np.nanmax(known)))
-        return Effect(name, kept.x[ahead], changed[ahead], found, moves, largest, seen)
+        return Effect(name, kept.x[ahead], changed[ahead], found, moves, largest, seen, planned)
 
 
 def widened(spread: FloatArray, effects: Sequence[Effect]) -> FloatArray:

@@ -109,7 +109,7 @@ def outcome(
         float(difference.sum()),
         _spans(away.sum(axis=-1), levels),
         of_signals,
-        [*notes, *_held(effects), *_together(effects)],
+        [*notes, *_held(effects), *_cautious(effects), *_together(effects)],
     )
 
 
@@ -225,6 +225,16 @@ def _far(one: Effect) -> str:
     if low <= furthest <= high:
         return f"this path of {one.signal} would move sales further than they ever strayed"
     return f"this path of {one.signal} is beyond anything seen ({number(furthest, digits)}, so far {seen})"
+
+
+def _cautious(effects: Sequence[Effect]) -> list[str]:
+    """Why the same plan, entered as known, would come to another number."""
+    return [
+        f"entered as known, this plan of {one.signal} would move the forecast less: what a signal does is drawn "
+        "towards nothing there, for it may be chance"
+        for one in effects
+        if one.planned and one.step.any()
+    ]
 
 
 def _together(effects: Sequence[Effect]) -> list[str]:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fastapi import APIRouter, Depends
 
 from api.errors import Problem
 from api.ingest import SignOfLife, sign_of_life
-from api.models import Health
+from api.models import Answer
 from api.routes import AppSettings, newest_snapshot
 
 router = APIRouter(prefix="/health", tags=["health"])
 
 HEARTBEAT_SECONDS = 10.0  # the ingest process beats every second
+
+
+class Health(Answer):
+    """A probe's answer."""
+
+    status: Literal["live", "ready", "started"]
 
 
 @router.get("/live", summary="The process runs")

@@ -118,6 +118,16 @@ def test_who_is_like_others_takes_part_before_its_first_sale(tmp_path: Path) -> 
     assert "Mules has no sales and is left out: the engine seasonal_naive borrows nothing" in without["warnings"]
 
 
+def test_what_can_neither_borrow_nor_be_forecast_is_left_out(tmp_path: Path) -> None:
+    frames = [sold("Boots", weeks=30), sold("Hats", weeks=1), sold("Flat", weeks=1)]
+    records = [below("Boots"), below("Hats"), below("Flat", parent="Part")]
+    client = client_of(tmp_path, frames, records)
+    assert asked(client)["warnings"] == ["Hats is left out: 1 known period(s)"]
+    answer = client.post("/v1/trees", json={"category": "Part", "horizon": 4})
+    assert answer.status_code == 422
+    assert "Flat is left out: 1 known period(s); wanted sales of one category at least" in answer.json()["detail"]
+
+
 def test_a_key_borrows_from_whom_it_may_see(tmp_path: Path) -> None:
     frames = [sold("Boots"), sold("Hats", 2.0, seed=1), sold("Secret", 9.0), sold("Clogs", weeks=3)]
     records = [below("Boots"), below("Hats"), below("Secret", parent="Other"), below("Clogs", like=["Secret", "Boots"])]
@@ -158,6 +168,7 @@ def test_accepted_events_are_taken_out_of_leaves_and_totals(tmp_path: Path) -> N
         answer = client.post("/v1/categories/Boots/events", json=event)
         assert answer.status_code < 300, answer.text
         found, expected = asked(client), asked(plain)
+        assert any(text.endswith(": taken as missing") for text in warned(found, "Boots"))
         for name in ("Boots", "All"):
             far = np.abs(before(raw, name) - before(expected, name)).mean()
             near = np.abs(before(found, name) - before(expected, name)).mean()

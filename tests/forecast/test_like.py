@@ -228,3 +228,13 @@ def test_intervals_hold_what_comes() -> None:
             actual = own["y"].to_numpy()[cut : cut + 8]
             inside.append(((actual >= low) & (actual <= high)).mean())
     assert 0.7 < np.mean(inside) < 0.93
+
+
+def test_a_value_far_above_the_median_and_upper_ends_that_are_held_are_told() -> None:
+    wide = forecast_like(None, 8, LIKE)
+    above = 100 * (wide.mean.sum() / wide.median.sum() - 1)
+    assert any(f"lies {above:.0f} % above the median" in text for text in wide.warnings)
+    np.testing.assert_array_less(wide.interval(80)[1], wide.interval(95)[1] + 1e-9)
+    assert any("upper ends of intervals" in text for text in wide.warnings)
+    known = forecast_like(new(52), 8, LIKE).warnings
+    assert not any("above the median" in text or "upper ends" in text for text in known)

@@ -142,6 +142,10 @@ def test_a_promotion_takes_from_the_weeks_around_it() -> None:
     assert before == pytest.approx(np.expm1(-0.1), abs=0.05)
     assert after == pytest.approx(np.expm1(-0.15), abs=0.05)
     assert not outcome.difference[[0, 1, 5, 6, 7]].any()
+    assert outcome.warnings[0].startswith("entered as known, this plan of promotion would move the forecast less")
+    plan.loc[plan["ds"] == "2026-12-13", "value"] = 1.0
+    known = forecast(weekly_sales(n, seed=1, effect=effect[:n]), ahead, signals=plan).mean - answer.baseline.mean
+    assert 0 < known[3] < outcome.difference[3]
 
 
 def test_daily_sales_with_closed_days_and_a_long_history() -> None:
