@@ -19,6 +19,7 @@ from api.commands import (
     life,
     listings,
     overrides,
+    reports,
     run,
     running,
     sales,
@@ -120,7 +121,7 @@ def _add(group: click.Group, command: click.Command) -> None:
 
 
 NOUNS = (
-    erp_imports, imports, sales, signals, forecasts, ledger, scenarios, trees, events, overrides, scores, life,
+    erp_imports, imports, sales, signals, forecasts, reports, ledger, scenarios, trees, events, overrides, scores, life,
     run, listings, running, exports, keys, jobs, upkeep,
 )  # fmt: skip
 for noun in NOUNS:

@@ -60,7 +60,7 @@ def demo_command(ctx: click.Context, out: Path) -> None:
 
     It has a home of its own, so that it never mixes with your data; running it again changes nothing.
     """
-    from api.commands.forecasts import report_items, write_report
+    from api.commands.reports import report_items, write_report
     from api.reports.sentences import three_sentences
     from signals.store import open_snapshot
 
