@@ -94,12 +94,14 @@ def test_the_csv_has_each_period_of_each_forecast(client: TestClient) -> None:
     outcome(client, address)
     got = rows(client, address)
     names = ["Time", "Value", "Median", "Lower50", "Upper50", "Lower95", "Upper95"]
-    assert list(got[0]) == [*names, "Category", "Unit", "Receipt", "Kind"]
+    over = ["SystemValue", "Overrides", "OverrideAuthor"]  # of which there are none
+    assert list(got[0]) == [*names, "Category", "Unit", "Receipt", "Kind", *over]
     forecast = client.get(f"/v1/forecasts/{got[0]['Receipt']}").json()
     assert len(got) == len(forecast["forecast"]) > 3
     for row, period in zip(got, forecast["forecast"], strict=True):
         assert (row["Time"], row["Kind"]) == (period["period"], period["kind"])
         assert (row["Category"], row["Unit"]) == (CATEGORIES[1], "pairs")
+        assert (float(row["SystemValue"]), row["Overrides"], row["OverrideAuthor"]) == (period["value"], "", "")
         assert [float(row[name]) for name in names[1:]] == [
             period["value"], period["median"], *period["intervals"]["50"], *period["intervals"]["95"],
         ]  # fmt: skip
