@@ -15,7 +15,6 @@ from forecast.series import Series, Versions
 from forecast.transform import FloatArray, Transform
 
 _USUAL = 12  # periods that say what is usual, where there is no season
-_STALE = 12  # periods after which a plan that has ended counts as given up
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,8 @@ class Sources:
         seasons = series.season_lengths
         laid = (lay(rows, series, self.horizon, moment) for rows in self.signals)
         year = round(max(seasons, default=_USUAL))
-        regressors = tuple(r.completed(year) if r.edge + _STALE >= len(series) else r for r in laid)
+        # Where nothing is planned beyond the last sale, foresight of past plans would be credited that nobody has now.
+        regressors = tuple(r.completed(year) if r.edge >= len(series) else r for r in laid)
         z = transform.forward(series.y)
         ds = np.concatenate([series.ds, series.future(self.horizon)])
         known = np.isfinite(z)

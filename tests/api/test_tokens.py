@@ -108,6 +108,7 @@ def test_the_names_of_roles() -> None:
         "Groundswell.Data.Write",
         "Groundswell.Jobs.Read",
         "Groundswell.Jobs.Write",
+        "Groundswell.Model.Write",
         "Groundswell.Metrics.Read",
         "Groundswell.Admin",
     ]
