@@ -83,6 +83,7 @@ class Forecaster:
         request, inline = self._resolved(body, served, result, version, moment)
         if body.history is None and body.overrides != "none":  # made again, the very same ones apply
             request["overrides"] = overrides
+            request["overrides_named"] = isinstance(body.overrides, list)
         given, resolved = orjson.dumps(answer), orjson.dumps(request)
         return Issued(answer["receipt"], body.category, given, resolved, face, key_id, run, inline=inline)
 
@@ -179,6 +180,7 @@ def asked_again(settings: Settings, request: bytes, inline: bytes | None = None)
     `inline` is the history that came along with it. Raises OptionError where the configuration is not kept.
     """
     asked = orjson.loads(request)
+    asked.pop("overrides_named", None)
     # Those of earlier versions tell nothing of them: only the default served, and nobody overrode anything.
     role, because = asked.pop("role", CHAMPION), asked.pop("because", "")
     if "history" not in asked:

@@ -53,10 +53,13 @@ def last_of_category(settings: Settings, category: str) -> Issued | None:
 def is_current(item: Issued) -> bool:
     """Whether it says what the store said of its category when it was issued.
 
-    Not a forecast of a history that came along (Business Central sends its own), none as if at an earlier moment.
+    Not a forecast of a history that came along (Business Central sends its own), none as if at an earlier moment, and
+    none whose overrides somebody left out or named: that one was looked at, and is not what is published.
     """
     asked: dict[str, Any] = orjson.loads(item.request)
     if asked.get("data_version") is None or item.issued is None or item.face == BUSINESS_CENTRAL:
+        return False
+    if asked.get("overrides") == "none" or asked.get("overrides_named"):
         return False
     moment = asked["as_of"] and dt.datetime.fromisoformat(asked["as_of"]).replace(tzinfo=None)
     # All forecasts of a run are made as of its acceptance.

@@ -91,7 +91,7 @@ def days_of(text: object, field: str, allowed: str = DAYS_ALLOWED) -> tuple[np.d
         try:
             first, last = _ends(text)
             return np.datetime64(first, "D"), np.datetime64(last, "D")
-        except ValueError:
+        except (ValueError, OverflowError):
             pass  # there is no such month, week or day
     raise SignalsError(field, text, allowed)
 

@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from api.database import canary_failure, engine_of, reading, veto, writing
+from api.errors import Problem
 from api.life.alerts import close_remedied
 from api.life.configurations import configuration_of, keep
 from api.life.serving import Place, change, note, place_of
@@ -72,7 +73,10 @@ def roll_back(settings: Settings, place: Place, by: By) -> bool:
 
 
 def promote_named(settings: Settings, category: str, configuration: str | None, by: By) -> Place:
-    """A person makes the challenger the champion, or a configuration that they name; raises OptionError."""
+    """A person makes the challenger the champion, or a configuration that they name.
+
+    Raises OptionError, and the problem 409 where somebody else was faster.
+    """
     place = place_now(settings, category)
     name = configuration or place.challenger
     if name is None:
@@ -81,9 +85,10 @@ def promote_named(settings: Settings, category: str, configuration: str | None, 
         raise OptionError("configuration", name, "another than the champion, which it is")
     configuration_of(settings, name)  # it must be kept
     with reading(engine_of(settings)) as connection:
-        if _is_vetoed(connection, category, name):
+        if is_vetoed(connection, category, name):
             raise OptionError("configuration", name, "one without a veto")
-    promote(settings, place, name, by)
+    if not promote(settings, place, name, by):
+        raise Problem(409, "conflict", f"what serves {category!r} was changed by another at this moment: look again")
     return place_now(settings, category)
 
 
@@ -100,7 +105,10 @@ def pin(settings: Settings, category: str, pinned: bool, by: By) -> Place:
 
 
 def forbid(settings: Settings, category: str, configuration: str, by: By) -> Place:
-    """Never try a configuration for a category again; it ends as a challenger. Raises OptionError for the champion."""
+    """Never try a configuration for a category again: it ends as a challenger, and nobody goes back to it.
+
+    Raises OptionError for the champion.
+    """
     made = configuration_of(settings, configuration)
     with writing(engine_of(settings)) as connection:
         place = place_of(connection, category)
@@ -109,11 +117,14 @@ def forbid(settings: Settings, category: str, configuration: str, by: By) -> Pla
                 "configuration", configuration, "one that is not the champion: roll back or promote first"
             )
         keep(connection, made, by.moment)
-        if not _is_vetoed(connection, category, configuration):
+        if not is_vetoed(connection, category, configuration):
             row = {"category": category, "configuration": configuration, "moment": by.moment, "actor": by.actor}
             connection.execute(veto.insert().values(**row, reason=by.reason))
         if place.challenger == configuration:
             place = replace(place, challenger=None, share=0, since=by.moment)
+            _write(connection, place, "vetoed", configuration, by)
+        elif place.previous == configuration:
+            place = replace(place, previous=None)
             _write(connection, place, "vetoed", configuration, by)
         else:
             note(connection, category, "vetoed", configuration, **_told(by))
@@ -127,7 +138,8 @@ def vetoes(settings: Settings, category: str) -> list[str]:
         return list(connection.scalars(query))
 
 
-def _is_vetoed(connection: sa.Connection, category: str, configuration: str) -> bool:
+def is_vetoed(connection: sa.Connection, category: str, configuration: str) -> bool:
+    """Whether a person will not have a configuration for a category."""
     found = sa.select(veto.c.moment).where(veto.c.category == category, veto.c.configuration == configuration)
     return connection.execute(found).first() is not None
 

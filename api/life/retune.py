@@ -21,6 +21,7 @@ from api.ledger import Ledger
 from api.life.configurations import configuration_of, keep
 from api.life.editions import Pause
 from api.life.grid import combined, neighbours
+from api.life.moves import is_vetoed
 from api.life.rolled import Past, losses_of, origins_of
 from api.life.scores import Chosen, scores
 from api.life.serving import change, note, place_of
@@ -181,6 +182,7 @@ def conclude(settings: Settings, plan: Plan, outcome: Outcome, moment: dt.dateti
     with writing(engine_of(settings)) as connection:
         place = place_of(connection, plan.category)
         free = place.challenger is None and not place.pinned and place.champion == plan.champion.name
+        free = free and not (made is not None and is_vetoed(connection, plan.category, made.name))
         if made is not None and not free:
             outcome = dataclasses.replace(outcome, outcome="not taken", challenger=None)
         name = None if made is None else keep(connection, made, moment)

@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 
 from api.errors import Problem
+from api.fields import FIRST, LAST
 from api.issued import last_of_category
 from api.ledger import Issued, Ledger
 from api.overrides import kept
@@ -147,6 +148,8 @@ def _days(periods: str, frequency: str) -> tuple[dt.date, dt.date]:
     days = np.array([ends[0][0], ends[-1][1]])
     if len(parts) > 2 or days[0] > days[1]:
         raise OptionError("periods", periods, LEVEL_ALLOWED)
+    if days[0] < np.datetime64(FIRST) or days[1] > np.datetime64(LAST):
+        raise OptionError("periods", periods, f"days from {FIRST} to {LAST}")
     starts, after = freq.spans(freq.label(days, frequency), frequency)
     first: dt.date = starts[0].item()
     last: dt.date = (after[1] - np.timedelta64(1, "D")).item()

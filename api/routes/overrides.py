@@ -39,6 +39,7 @@ router = APIRouter(prefix="/v1/categories", tags=["overrides"], route_class=Stri
 ENDING = b"/overrides"
 ONE = "/{category:name}/overrides/{override}"
 Id = Annotated[str, Field(pattern="^ov_[0-9a-f]{20}$")]
+_DIGITS = 15  # of the number of a change: what the database can hold
 IfMatch = Annotated[str | None, Header(max_length=200, description="the `ETag` of what the author saw")]
 Why = Annotated[Line, Query(description="why")]
 By = Annotated[Line | None, Query(description="who decides; default: the name of the API key")]
@@ -222,20 +223,20 @@ def _seen(
     seen = next((one for one in states if _tag(one.reference) == given.strip()), None)
     if seen is None:
         detail = f"If-Match is {given[:80]!r}; wanted: an ETag of {override}, such as {_tag(states[-1].reference)}"
-        raise Problem(400, "bad-request", detail)
+        raise Problem(422, "invalid-request", detail)
     if later := [one for one in states if one.version > seen.version]:
         raise kept.changed(later)
     return seen
 
 
 def _since(given: str | None) -> int | None:
-    """The last change that the author of a new override saw. Raises the problem 400."""
+    """The last change that the author of a new override saw. Raises the problem 422."""
     if given is None:
         return None
     number = given.strip().removeprefix('"overrides-').removesuffix('"')
-    if not number.isdecimal() or given.strip() != _tag(f"overrides-{number}"):
+    if not (number.isdecimal() and len(number) <= _DIGITS) or given.strip() != _tag(f"overrides-{number}"):
         detail = f'If-Match is {given[:80]!r}; wanted: the ETag of the list of overrides, such as "overrides-17"'
-        raise Problem(400, "bad-request", detail)
+        raise Problem(422, "invalid-request", detail)
     return int(number)
 
 

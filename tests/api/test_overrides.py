@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from api import audit
 from api.app import create_app
 from api.forecasting import Forecaster, asked_again
+from api.issued import last_of_category
 from api.keys import create
 from api.ledger import Ledger
 from api.settings import Settings
@@ -151,6 +152,23 @@ def test_the_same_overrides_apply_when_a_forecast_is_made_again(client: TestClie
     assert problem.json()["errors"][0]["field"] == "overrides.0"
 
 
+def test_who_looks_at_other_overrides_than_those_in_force_publishes_nothing(client: TestClient, own: Settings) -> None:
+    set_(client, week(2), value=200)
+    first = made(client)
+    for looked in ("none", []):
+        made(client, overrides=looked)
+        last = last_of_category(own, BOOTS)
+        assert last is not None
+        assert last.receipt == first["receipt"]
+
+
+@pytest.mark.parametrize("periods", ["9999", "9999-W52", "0001", "2200..2400"])
+def test_days_beyond_reach_are_refused(client: TestClient, periods: str) -> None:
+    refuses(client.post(address(), json={"periods": periods, "value": 1, "reason": "x"}), 422)
+    tag = {"If-Match": f'"overrides-{10**25}"'}
+    refuses(client.post(address(), json={"periods": week(2), "value": 1, "reason": "x"}, headers=tag), 422)
+
+
 def test_a_request_kept_by_an_earlier_version_overrides_nothing(own: Settings) -> None:
     asked = {"category": BOOTS, "horizon": 2, "engine": "fast", "as_of": None, "data_version": 1}
     assert asked_again(own, orjson.dumps(asked))[0].overrides == "none"
@@ -200,7 +218,7 @@ def test_whoever_saw_an_old_state_is_told_who_changed_what_when(client: TestClie
     missing = client.patch(address(BOOTS, one["id"]), json=change)
     refuses(missing, 428)
     assert f'"{one["id"]}.2"' in missing.json()["detail"]
-    refuses(client.patch(address(BOOTS, one["id"]), json=change, headers={"If-Match": "x"}), 400)
+    refuses(client.patch(address(BOOTS, one["id"]), json=change, headers={"If-Match": "x"}), 422)
 
 
 def test_a_new_one_is_refused_where_the_same_days_were_changed_since(client: TestClient) -> None:
@@ -211,7 +229,7 @@ def test_a_new_one_is_refused_where_the_same_days_were_changed_since(client: Tes
     refuses(refused, 409)
     assert "Ann set it to 200" in refused.json()["detail"]
     assert client.post(address(), json=body | {"periods": week(3)}, headers=seen).status_code == 201
-    assert client.post(address(), json=body, headers={"If-Match": '"overrides-x"'}).status_code == 400
+    assert client.post(address(), json=body, headers={"If-Match": '"overrides-x"'}).status_code == 422
 
 
 def test_history_comments_and_restore(client: TestClient) -> None:

@@ -12,17 +12,19 @@ import pytest
 import sqlalchemy as sa
 
 from api.database import engine_of, now, reading
+from api.errors import Problem
 from api.jobs import Jobs
 from api.keys import create
 from api.life import alerts
 from api.life.alerts import alert_of, note_done, settle, to_watch, watch
-from api.life.moves import By, pin, place_now, promote, promote_named
+from api.life.moves import By, forbid, pin, place_now, promote, promote_named, roll_back
 from api.life.notices import tell
 from api.life.scoring import no_pause
 from api.life.tick import tick
 from api.life.watching import record_of
 from api.settings import Settings
 from api.webhooks import Subscriptions, delivery
+from forecast import OptionError
 from forecast.drift import Alarm
 from signals.store import open_snapshot
 from tests.api.life.lives import GOOD, POOR, put
@@ -175,3 +177,23 @@ def test_a_person_pins_and_promotes_what_is_known(poor: Path) -> None:
     assert promote_named(settings, "Boots", GOOD.name, by).champion == GOOD.name
     assert place_now(settings, "Boots").previous == POOR.name
     assert place_now(settings, "Boots").pinned
+
+
+def test_nobody_goes_back_to_what_was_vetoed(poor: Path) -> None:
+    settings, by = Settings(home=poor), By("mine", now(), "Ann")
+    promote_named(settings, "Boots", GOOD.name, by)
+    former = place_now(settings, "Boots").previous
+    assert former is not None
+    assert forbid(settings, "Boots", former, by).previous is None
+    with pytest.raises(OptionError, match="a previous champion"):
+        roll_back(settings, place_now(settings, "Boots"), by)
+
+
+def test_who_was_slower_is_told_that_nothing_was_promoted(poor: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(home=poor)
+    seen = place_now(settings, "Boots")
+    promote_named(settings, "Boots", GOOD.name, By("first", now(), "Ann"))
+    promote_named(settings, "Boots", seen.champion, By("back", now(), "Ann"))
+    monkeypatch.setattr("api.life.moves.place_now", lambda *_: seen)
+    with pytest.raises(Problem, match="by another"):
+        promote_named(settings, "Boots", GOOD.name, By("second", now(), "Bob"))
