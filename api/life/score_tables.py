@@ -61,7 +61,8 @@ score = sa.Table(  # what an edition says of a period; with the actual of the pe
     *(sa.Column(name, sa.Double) for name in BOUNDS),
     sa.Column("naive", sa.Double),
     sa.Column("seasonal_naive", sa.Double),
-    sa.Column("published", sa.Double),  # what people had made of it; none: nothing
+    sa.Column("published", sa.Double),  # what people had made of the value; none: nothing
+    sa.Column("published_median", sa.Double),  # and of the median, whose error is told
     **_CLUSTERED,
 )
 

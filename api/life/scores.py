@@ -89,7 +89,7 @@ def points() -> dict[str, sa.ColumnElement[Any]]:
         "seasonal_naive": score.c.seasonal_naive,
         "without_signals": sa.case((same, score.c.median), else_=remade.c.median),
         "system": score.c.median,
-        "published": sa.func.coalesce(score.c.published, score.c.median),
+        "published": sa.func.coalesce(score.c.published_median, score.c.median),
     }
 
 

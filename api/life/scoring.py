@@ -205,16 +205,15 @@ class _Pass:
 def _said(found: Issued) -> Rows:
     periods = orjson.loads(found.answer)["forecast"]
     return [
-        row_of(one) | {"lead": lead, "nowcast": one["kind"] == "nowcast", "published": published_of(one)}
+        row_of(one) | {"lead": lead, "nowcast": one["kind"] == "nowcast"} | published_of(one)
         for lead, one in enumerate(periods, 1)
     ]
 
 
-def published_of(period: dict[str, Any]) -> float | None:
-    """The value that people had put in place of the system's; None: nobody had."""
-    found = period.get("published")
-    value = found.get("value") if isinstance(found, dict) else found
-    return None if value is None else float(value)
+def published_of(period: dict[str, Any]) -> dict[str, float | None]:
+    """What people had put in place of the system's value and median; None: nobody had."""
+    found = period.get("published", {})
+    return {"published": found.get("value"), "published_median": found.get("median")}
 
 
 def _known(value: float) -> float | None:

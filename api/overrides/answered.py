@@ -24,6 +24,7 @@ class PublishedPeriod(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     value: float
+    median: float = Field(description="the system's, in per cent as the value; of an absolute override its number")
     intervals: dict[str, tuple[float, float]] = Field(description="lower and upper end by level")
     overrides: list[Reference] = Field(description="those that cover the period, in order; the last one decides")
     layer: str = Field(description="the layer of the one that decides")

@@ -100,14 +100,27 @@ def _published(row: Mapping[str, Any], over: Sequence[Version], *, non_negative:
     one, value = over[-1], row["value"]
     if one.percent is not None:
         factor = 1 + one.percent / 100
-        new, ends = value * factor, {level: [e * factor for e in pair] for level, pair in row["intervals"].items()}
+        new, middle, ends = (
+            value * factor,
+            row["median"] * factor,
+            {level: [e * factor for e in pair] for level, pair in row["intervals"].items()},
+        )
     else:
         assert one.value is not None
-        new, ends = one.value, {level: _moved(pair, value, one.value) for level, pair in row["intervals"].items()}
+        new, middle, ends = (
+            one.value,
+            one.value,
+            {level: _moved(pair, value, one.value) for level, pair in row["intervals"].items()},
+        )
     if non_negative:
-        new, ends = max(new, 0.0), {level: [max(end, 0.0) for end in pair] for level, pair in ends.items()}
+        new, middle, ends = (
+            max(new, 0.0),
+            max(middle, 0.0),
+            {level: [max(end, 0.0) for end in pair] for level, pair in ends.items()},
+        )
     return {
         "value": new,
+        "median": middle,
         "intervals": ends,
         "overrides": [each.reference for each in over],
         "layer": one.layer,

@@ -25,7 +25,7 @@ def version(number: int = 1, **fields: Any) -> Version:
 
 def shown(*found: Version, value: float = 100.0, ends: tuple[float, float] = (80.0, 150.0), **more: Any) -> Any:
     """What is published of one week, the first of the override's two."""
-    row = {"period": "2026-12-06", "value": value, "intervals": {"80": list(ends)}}
+    row = {"period": "2026-12-06", "value": value, "median": 0.9 * value, "intervals": {"80": list(ends)}}
     answer: dict[str, Any] = {"forecast": [row], "frequency": "W-SUN", "warnings": []} | more
     publish(answer, found, spans_of(answer), non_negative=value >= 0)
     return answer
@@ -54,6 +54,12 @@ def test_the_intervals_move_with_the_value(
     assert found["intervals"]["80"] == pytest.approx(expected[1])
 
 
+def test_the_median_goes_with_the_value_and_an_absolute_one_is_both() -> None:
+    (relative, absolute) = (shown(version(**fields)) for fields in ({"percent": 10.0}, {"value": 70.0}))
+    assert relative["forecast"][0]["published"]["median"] == pytest.approx(1.1 * 90)
+    assert absolute["forecast"][0]["published"]["median"] == 70.0
+
+
 def test_nothing_is_negative_where_no_sale_is() -> None:
     found = shown(version(value=-5.0))["forecast"][0]["published"]
     assert (found["value"], min(found["intervals"]["80"])) == (0.0, 0.0)
@@ -79,7 +85,7 @@ def test_a_changed_one_comes_after_those_that_were_set_meanwhile() -> None:
 
 def test_periods_of_another_length_take_percentages_only_and_only_whole_ones() -> None:
     month: dict[str, Any] = {"frequency": "MS"}
-    row = {"period": "2026-12-01", "value": 100.0, "intervals": {}}
+    row = {"period": "2026-12-01", "value": 100.0, "median": 90.0, "intervals": {}}
     long = {"first": dt.date(2026, 11, 23), "last": dt.date(2027, 1, 3)}
     for fields, covered in (
         (long | {"percent": 10.0}, True),

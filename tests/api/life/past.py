@@ -96,18 +96,20 @@ def forget(settings: Settings) -> None:
         file.unlink()
 
 
-def publish(settings: Settings, origins: int, better: bool) -> None:
-    """As if people had set the first number of so many forecasts, nearer to the actual or farther away."""
+def publish(settings: Settings, origins: int, better: bool | None) -> None:
+    """As if people had set the first number of so many forecasts: nearer to the actual, farther away, or as it was."""
     frame = scores(settings, Chosen(("Boots",), lead=1)).tail(origins)
     ledger = Ledger(settings)
     made = []
-    for number, (_, row) in enumerate(frame.iterrows()):
+    for place, (_, row) in enumerate(frame.iterrows()):
         found = ledger.resolve(row["receipt"])
         assert found is not None
         answer = orjson.loads(found.answer)
         miss = row["actual"] - row["mean"]
-        answer["forecast"][0]["published"] = row["mean"] + (0.5 * miss if better else -0.5 * miss)
-        receipt = receipt_at(row["as_of"].to_pydatetime() + dt.timedelta(minutes=1), number)
+        first, number = answer["forecast"][0], row["mean"] + (0.5 * miss if better else -0.5 * miss)
+        same = {name: first[name] for name in ("value", "median")}
+        first["published"] = same if better is None else {"value": number, "median": number}
+        receipt = receipt_at(row["as_of"].to_pydatetime() + dt.timedelta(minutes=1), place)
         made.append(Issued(receipt, "Boots", orjson.dumps(answer), found.request, issued=found.issued))
     ledger.append(*made)
     score(settings)

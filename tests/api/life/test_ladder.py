@@ -143,6 +143,15 @@ def test_people_who_did_harm_are_told_so(scored: Settings) -> None:
     assert f"overrides made the error {-published.gain_pct:.0f} % larger" in told.sentence  # type: ignore[operator]
 
 
+def test_who_changes_nothing_has_no_effect(scored: Settings) -> None:
+    publish(scored, 20, better=None)
+    told = category_scores(scored, open_snapshot(scored.home), "Boots", Chosen(lead=1))
+    published = by_name(told.ladder[0].steps)["published"]
+    assert (published.gain_pct, published.gain_interval_pct) == (0.0, (0.0, 0.0))
+    frame = scores(scored, Chosen(("Boots",), lead=1))
+    assert (frame["mean"] != frame["system"]).any()  # else the mean would do as well
+
+
 def test_a_few_overrides_say_nothing_yet(scored: Settings) -> None:
     publish(scored, 3, better=True)
     told = category_scores(scored, open_snapshot(scored.home), "Boots", Chosen())
