@@ -30,7 +30,8 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The usual handler, behind these checks."""
         handle = super().get_route_handler()
-        known = {name for parameter in self.dependant.query_params for name in _names(parameter)}
+        asking = (self.dependant, *self.dependant.dependencies)
+        known = {name for each in asking for parameter in each.query_params for name in _names(parameter)}
         doors = [found.call for found in self.dependant.dependencies if isinstance(found.call, Needs)]
 
         async def strictly(request: Request) -> Response:

@@ -30,7 +30,7 @@ NAMES = ("business-central", "d365", "demand-planning", "tryton")
 @click.option(
     "--horizon", type=click.IntRange(1, 520), help="Make new forecasts of so many periods first, and export those."
 )
-@common.engine
+@common.serving_engine
 @click.option("--redate", is_flag=True, help="Keep the running period too, under the date of tomorrow.")
 @click.option("--out", type=common.OutFile(), help="The file to write.  [default: stdout]")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, not CSV.")
@@ -49,7 +49,7 @@ def export_command(
     categories: tuple[str, ...],
     receipts: tuple[str, ...],
     horizon: int | None,
-    engine: str,
+    engine: str | None,
     redate: bool,
     out: Path | None,
     as_json: bool,
@@ -74,7 +74,7 @@ def export_command(
 
 
 def _entries(
-    settings: Settings, categories: Sequence[str], receipts: Sequence[str], horizon: int | None, engine: str
+    settings: Settings, categories: Sequence[str], receipts: Sequence[str], horizon: int | None, engine: str | None
 ) -> list[Issued]:
     """The forecasts to export."""
     import api.erp.state  # noqa: F401 - before the ledger opens the database, which makes the tables that are known
@@ -100,7 +100,7 @@ def _entries(
     return [entry for entry in newest.values() if entry is not None]
 
 
-def _made(settings: Settings, ledger: Any, names: Sequence[str], horizon: int, engine: str) -> list[Issued]:
+def _made(settings: Settings, ledger: Any, names: Sequence[str], horizon: int, engine: str | None) -> list[Issued]:
     """A new forecast of each category, kept in the ledger like any other."""
     from api.errors import Problem
     from api.forecasting import Forecaster
@@ -216,13 +216,14 @@ def _push(
     )
 
 
-def _step(target: str, path: Path, engine: str, out: Path | None) -> None:
+def _step(target: str, path: Path, engine: str | None, out: Path | None) -> None:
     """Answer a custom step of Demand planning."""
     from api.erp.exports.custom_step import read_step, run_step
+    from forecast.configuration import DEFAULT
 
     if target != "demand-planning":
         raise click.UsageError("--step only with demand-planning")
-    made = run_step(read_step(path), engine=engine)
+    made = run_step(read_step(path), engine=engine or DEFAULT.engine)
     for text in made.left_out:
         common.note(f"note: left out {text}")
     if not made.series:

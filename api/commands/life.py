@@ -11,7 +11,7 @@ from api.commands import common
 
 if TYPE_CHECKING:
     from api.life.models import AlertAnswer, CategoryConfigurations, ModelConfiguration, Serving
-    from api.life.moves import By
+    from api.life.serving import By
 
 STATES = ("open", "acknowledged", "closed")
 _reason = click.option("--reason", help="Why, for those who read it later.")
@@ -246,7 +246,7 @@ def _check(ctx: click.Context, category: str) -> None:
 
 def _by(reason: str | None, author: str | None) -> By:
     from api.database import now
-    from api.life.moves import By
+    from api.life.serving import By
 
     return By(reason or "decided by a person", now(), author or getpass.getuser())
 

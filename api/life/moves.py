@@ -6,10 +6,7 @@ before stays runnable as `previous`, and is put back by one move.
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -17,22 +14,11 @@ from api.database import canary_failure, engine_of, reading, veto, writing
 from api.errors import Problem
 from api.life.alerts import close_remedied
 from api.life.configurations import configuration_of, keep
-from api.life.serving import Place, change, note, place_of
+from api.life.serving import By, Place, change, note, place_of
 from api.settings import Settings
 from forecast import OptionError
 
-ACTOR = "groundswell"  # whatever no person did
 FIRST_SHARE = 5  # per cent
-
-
-@dataclass(frozen=True)
-class By:
-    """Who moves it, why, when (UTC without a zone) and on what evidence."""
-
-    reason: str
-    moment: dt.datetime
-    actor: str = ACTOR
-    evidence: Mapping[str, Any] | None = None
 
 
 def place_now(settings: Settings, category: str) -> Place:
@@ -127,7 +113,7 @@ def forbid(settings: Settings, category: str, configuration: str, by: By) -> Pla
             place = replace(place, previous=None)
             _write(connection, place, "vetoed", configuration, by)
         else:
-            note(connection, category, "vetoed", configuration, **_told(by))
+            note(connection, category, "vetoed", configuration, by)
         return place
 
 
@@ -153,14 +139,10 @@ def _moved(settings: Settings, before: Place, after: Place, action: str, configu
         if action == "promoted":
             done = f"{configuration} became the champion on {by.moment:%Y-%m-%d}"
             close_remedied(connection, before.category, done, by.moment)
-        if after.challenger is None and before.challenger is not None:
-            connection.execute(canary_failure.delete().where(canary_failure.c.category == before.category))
     return True
 
 
 def _write(connection: sa.Connection, place: Place, action: str, configuration: str | None, by: By) -> None:
-    change(connection, place, action, configuration, **_told(by))
-
-
-def _told(by: By) -> dict[str, Any]:
-    return {"actor": by.actor, "reason": by.reason, "moment": by.moment, "evidence": by.evidence}
+    change(connection, place, action, configuration, by)
+    if place.challenger is None:  # what it could not answer is not counted against it, should it come back
+        connection.execute(canary_failure.delete().where(canary_failure.c.category == place.category))

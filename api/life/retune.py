@@ -24,7 +24,7 @@ from api.life.grid import combined, neighbours
 from api.life.moves import is_vetoed
 from api.life.rolled import Past, losses_of, origins_of
 from api.life.scores import Chosen, scores
-from api.life.serving import change, note, place_of
+from api.life.serving import By, change, note, place_of
 from api.life.watching import LEADS, admitted
 from api.service import history_frame
 from api.settings import Settings
@@ -34,7 +34,6 @@ from forecast.promotion import backtest_gate
 from forecast.transform import FloatArray
 from signals.store import Snapshot
 
-ACTOR = "groundswell"  # whatever no person did
 STRIDE = {"D": 7}  # periods between two origins, where not each is one
 SEARCHED = {"D": 20, "W": 20, "MS": 18, "QS": 12}  # origins that candidates are compared on, every second
 GATED = {"D": 52, "W": 39, "MS": 24, "QS": 16}  # later ones, for gate 1
@@ -94,9 +93,7 @@ def plan_or_note(settings: Settings, snapshot: Snapshot, category: str, why: str
     except OptionError as error:
         with writing(engine_of(settings)) as connection:
             told = {"why": why, "outcome": "not possible"}
-            note(
-                connection, category, "retuned", None, actor=ACTOR, reason=str(error), moment=moment, evidence=told
-            )  # fmt: skip
+            note(connection, category, "retuned", None, By(str(error), moment, evidence=told))
         raise
 
 
@@ -186,16 +183,11 @@ def conclude(settings: Settings, plan: Plan, outcome: Outcome, moment: dt.dateti
         if made is not None and not free:
             outcome = dataclasses.replace(outcome, outcome="not taken", challenger=None)
         name = None if made is None else keep(connection, made, moment)
-        note(
-            connection, plan.category, "retuned", name, actor=ACTOR, moment=moment, reason=outcome.sentence,
-            evidence=outcome.evidence | {"outcome": outcome.outcome},
-        )  # fmt: skip
+        told = By(outcome.sentence, moment, evidence=outcome.evidence | {"outcome": outcome.outcome})
+        note(connection, plan.category, "retuned", name, told)
         if outcome.challenger is not None:
             shadow = dataclasses.replace(place, challenger=name, share=0, since=moment)
-            change(
-                connection, shadow, "challenger", name, actor=ACTOR, reason=outcome.sentence, moment=moment,
-                evidence=outcome.evidence["gate"],
-            )  # fmt: skip
+            change(connection, shadow, "challenger", name, dataclasses.replace(told, evidence=outcome.evidence["gate"]))
     return outcome
 
 

@@ -24,6 +24,7 @@ from forecast.configuration import DEFAULT
 from forecast.promotion import takes
 
 CHAMPION, CANARY, ASKED = "champion", "canary", "asked"
+ACTOR = "groundswell"  # whatever no person did
 LOOK_SECONDS = 1.0  # what was decided elsewhere holds here after at most as long
 
 
@@ -51,6 +52,16 @@ class Place:
             return f"the challenger answers {self.share} % of requests"
         since = f" since {self.since:%Y-%m-%d}" if self.since and not self.challenger else ""
         return f"champion of the category{since}"
+
+
+@dataclass(frozen=True)
+class By:
+    """Who moves it, why, when (UTC without a zone) and on what evidence."""
+
+    reason: str
+    moment: dt.datetime
+    actor: str = ACTOR
+    evidence: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -116,36 +127,16 @@ def champion_of(settings: Settings, category: str) -> Configuration:
     return configuration_of(settings, name)
 
 
-def change(
-    connection: sa.Connection,
-    place: Place,
-    action: str,
-    configuration: str | None,
-    *,
-    actor: str,
-    reason: str,
-    moment: dt.datetime,
-    evidence: Mapping[str, Any] | None = None,
-) -> None:
+def change(connection: sa.Connection, place: Place, action: str, configuration: str | None, by: By) -> None:
     """Put a category's place as it is from now on, and write down who did it, why and on what evidence."""
     connection.execute(serving.delete().where(serving.c.category == place.category))
-    connection.execute(serving.insert().values(**vars(place) | {"since": place.since or moment}))
-    note(
-        connection, place.category, action, configuration, actor=actor, reason=reason, moment=moment, evidence=evidence
-    )
+    connection.execute(serving.insert().values(**vars(place) | {"since": place.since or by.moment}))
+    note(connection, place.category, action, configuration, by)
 
 
-def note(
-    connection: sa.Connection,
-    category: str,
-    action: str,
-    configuration: str | None,
-    *,
-    actor: str,
-    reason: str,
-    moment: dt.datetime,
-    evidence: Mapping[str, Any] | None = None,
-) -> None:
+def note(connection: sa.Connection, category: str, action: str, configuration: str | None, by: By) -> None:
     """Write down what was found or decided of a category."""
-    told = {"moment": moment, "category": category, "action": action, "configuration": configuration, "actor": actor}
-    connection.execute(life_event.insert().values(**told, reason=reason, evidence=json.dumps(evidence or {})))
+    evidence = json.dumps(by.evidence or {})
+    told = {"moment": by.moment, "actor": by.actor, "reason": by.reason, "evidence": evidence}
+    row = {"category": category, "action": action, "configuration": configuration}
+    connection.execute(life_event.insert().values(**told, **row))

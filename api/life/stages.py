@@ -16,16 +16,16 @@ from api.database import canary_failure, engine_of, reading
 from api.issued import page_of_category
 from api.life.editions import Pause
 from api.life.log import last_moments
-from api.life.moves import FIRST_SHARE, By, drop, promote, roll_back, to_share
+from api.life.moves import FIRST_SHARE, drop, promote, roll_back, to_share
 from api.life.paired import Compared, paired
-from api.life.serving import CANARY, CHAMPION, Place
+from api.life.serving import CANARY, CHAMPION, By, Place
 from api.receipts import receipt_at
 from api.settings import Settings
 from forecast.promotion import Bounds, Observed, Shadowed, canary_step, shadow_gate
 from signals.store import Snapshot
 
 WHOLE = 100  # per cent
-LOOKED_AT = 2000  # of the newest answers, for latency
+LOOKED_AT = 2000  # of the champion's newest answers, for latency
 PAGE = 200
 FEWEST_TIMED = 20  # answers of each whose latencies are compared
 UNDECIDED = dt.timedelta(days=364)  # a challenger that is neither better nor worse by then is let go
@@ -144,19 +144,24 @@ def observed(settings: Settings, place: Place, frame: pd.DataFrame) -> tuple[Obs
 
 
 def _latencies(settings: Settings, place: Place) -> dict[str, list[float]]:
-    """Milliseconds from the request to the answer by role: the canary's of this step, the champion's newest."""
+    """Milliseconds from the request to the answer by role: the canary's of this step, the champion's newest.
+
+    It looks back until the canary gave as many answers as it must, or the step began; for an answer of the champion
+    over `LOOKED_AT` answers at least.
+    """
     assert place.since is not None
-    since, before = receipt_at(place.since, 0), None
+    since, before, looked, older = receipt_at(place.since, 0), None, 0, 0
     found: dict[str, list[float]] = {CANARY: [], CHAMPION: []}
-    for _ in range(LOOKED_AT // PAGE):
+    while len(found[CANARY]) < settings.canary_answers or (not found[CHAMPION] and looked < LOOKED_AT):
         page = page_of_category(settings, place.category, PAGE, before)
         for one in page.items:
-            role = orjson.loads(one.request).get("role")
-            if role == CHAMPION or (role == CANARY and one.receipt >= since):
+            role, new = orjson.loads(one.request).get("role"), one.receipt >= since
+            if (role == CANARY and new) or (role == CHAMPION and len(found[CHAMPION]) < LOOKED_AT):
                 found[role].append(float(orjson.loads(one.answer)["timing_ms"]["total"]))
-        before = page.items[-1].receipt if page.items else None
-        if not page.more or (before is not None and before < since and found[CHAMPION]):
+            looked, older = looked + 1, older + (not new)
+        if not page.more or (older and (found[CHAMPION] or looked >= LOOKED_AT)):
             break
+        before = page.items[-1].receipt
     return found
 
 

@@ -78,7 +78,7 @@ def change(
         made = dataclasses.replace(made, value=body.value, percent=body.percent)
     if "expires" in body.model_fields_set:
         made = dataclasses.replace(made, expires=_naive(body.expires))
-        _check_expiry(made, moment)
+    _check_expiry(made, moment)  # of one that has expired, another number alone would change nothing
     _check_value(snapshot, made)
     return kept.follow(settings, _looked_at(settings, made))
 

@@ -25,7 +25,8 @@ from api.life.models import (
     PromoteRequest,
     VetoRequest,
 )
-from api.life.moves import By, forbid, pin, place_now, promote_named, roll_back
+from api.life.moves import forbid, pin, place_now, promote_named, roll_back
+from api.life.serving import By
 from api.routes import AppJobs, AppSettings, Limit, Offset, check_visible, newest_snapshot, page_of, statuses
 from api.routes.categories import get_category
 from api.routes.events import name_of

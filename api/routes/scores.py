@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BeforeValidator, Field
 
 from api.fields import Day
@@ -32,6 +32,14 @@ Against = Annotated[
 MayRead = Annotated[Caller, needs("forecast:read")]
 
 
+async def chosen(lead: Lead = None, since: Since = None, until: Until = None, basis: Against = "latest") -> Chosen:
+    """Which scores are asked for."""
+    return Chosen(lead=lead, since=since, until=until, basis=basis)
+
+
+Wanted = Annotated[Chosen, Depends(chosen)]
+
+
 @router.get(
     "/v1/scores",
     summary="How the forecasts of all categories did",
@@ -42,15 +50,12 @@ def list_scores(
     request: Request,
     settings: AppSettings,
     caller: MayRead,
-    lead: Lead = None,
-    since: Since = None,
-    until: Until = None,
-    basis: Against = "latest",
+    wanted: Wanted,
     limit: Limit = 100,
     offset: Offset = 0,
 ) -> Response:
     """The ladder of forecast value added over the categories that the caller may see, and a sentence on each."""
-    snapshot, wanted = newest_snapshot(request), Chosen(lead=lead, since=since, until=until, basis=basis)
+    snapshot = newest_snapshot(request)
     answer = portfolio(settings, snapshot, wanted, visible=caller.categories, limit=limit, offset=offset)
     following = page_of(request, answer.total, limit, offset)["next"]
     answer = answer.model_copy(update={"next": following})
@@ -68,10 +73,7 @@ def get_scores(
     request: Request,
     settings: AppSettings,
     caller: MayRead,
-    lead: Lead = None,
-    since: Since = None,
-    until: Until = None,
-    basis: Against = "latest",
+    wanted: Wanted,
 ) -> Response:
     """The ladder of forecast value added: naive, seasonal naive, model without signals, system, published.
 
@@ -83,6 +85,5 @@ def get_scores(
         caller.check_scope("data:read")
         return get_category(f"{category}/scores", request, snapshot, caller)
     check_visible(snapshot, category, caller)
-    wanted = Chosen(lead=lead, since=since, until=until, basis=basis)
     answer = category_scores(settings, snapshot, category, wanted)
     return Response(answer.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})

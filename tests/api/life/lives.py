@@ -12,7 +12,7 @@ import pandas as pd
 from api.database import engine_of, writing
 from api.life.configurations import keep
 from api.life.score_as import score_as
-from api.life.serving import Place, change, place_of
+from api.life.serving import By, Place, change, place_of
 from api.settings import Settings
 from forecast import Configuration
 from signals.store import Batch, open_snapshot, submit
@@ -34,7 +34,7 @@ def put(settings: Settings, moment: dt.datetime, **place: object) -> Place:
         for one in (POOR, GOOD):
             keep(connection, one, moment)
         made = dataclasses.replace(place_of(connection, "Boots"), since=moment, **place)  # type: ignore[arg-type]
-        change(connection, made, "challenger", made.challenger, actor="test", reason="test", moment=moment)
+        change(connection, made, "challenger", made.challenger, By("test", moment, "test"))
     return made
 
 

@@ -11,15 +11,17 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from api.database import engine_of, now, reading
+from api.database import canary_failure, engine_of, now, reading
 from api.errors import Problem
 from api.jobs import Jobs
 from api.keys import create
 from api.life import alerts
 from api.life.alerts import alert_of, note_done, settle, to_watch, watch
-from api.life.moves import By, forbid, pin, place_now, promote, promote_named, roll_back
+from api.life.failures import note_failure
+from api.life.moves import forbid, pin, place_now, promote, promote_named, roll_back
 from api.life.notices import tell
 from api.life.scoring import no_pause
+from api.life.serving import By
 from api.life.tick import tick
 from api.life.watching import record_of
 from api.settings import Settings
@@ -177,6 +179,16 @@ def test_a_person_pins_and_promotes_what_is_known(poor: Path) -> None:
     assert promote_named(settings, "Boots", GOOD.name, by).champion == GOOD.name
     assert place_now(settings, "Boots").previous == POOR.name
     assert place_now(settings, "Boots").pinned
+
+
+def test_failures_of_a_challenger_that_ended_do_not_count_again(poor: Path) -> None:
+    settings, by = Settings(home=poor), By("mine", now(), "Ann")
+    for end in (lambda: pin(settings, "Boots", True, by), lambda: forbid(settings, "Boots", GOOD.name, by)):
+        put(settings, now(), challenger=GOOD.name, share=5, pinned=False)
+        note_failure(settings, "Boots", GOOD.name, ValueError("broken"))
+        end()
+        with reading(engine_of(settings)) as connection:
+            assert connection.execute(sa.select(canary_failure)).all() == []
 
 
 def test_nobody_goes_back_to_what_was_vetoed(poor: Path) -> None:

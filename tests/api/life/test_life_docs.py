@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from api.cli import cli
 from api.database import now
-from api.life.moves import By, promote_named
-from api.life.serving import champion_of
+from api.life.moves import promote_named
+from api.life.serving import By, champion_of
 from api.settings import Settings
 from tests.api.life.lives import GOOD
 from tests.api.life.test_life_faces import settings as settings

@@ -16,8 +16,9 @@ from api.database import engine_of, now, reading, retune_part
 from api.jobs import Jobs
 from api.life import grid, retune, retune_job, rolled
 from api.life.log import happenings
-from api.life.moves import By, forbid, pin, place_now
+from api.life.moves import forbid, pin, place_now
 from api.life.scoring import no_pause
+from api.life.serving import By
 from api.settings import Settings
 from forecast import Configuration, OptionError
 from signals.store import open_snapshot

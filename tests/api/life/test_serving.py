@@ -11,7 +11,7 @@ import pytest
 from api.database import engine_of, reading, writing
 from api.forecasting import Forecaster, asked_again
 from api.life import configurations, serving
-from api.life.serving import Place, change, place_of
+from api.life.serving import By, Place, change, place_of
 from api.models import ForecastRequest
 from api.settings import Settings
 from api.snapshots import Snapshots
@@ -33,7 +33,7 @@ def put(settings: Settings, place: Place, *configured: Configuration) -> None:
     with writing(engine_of(settings)) as connection:
         for one in configured:
             configurations.keep(connection, one, MOMENT)
-        change(connection, place, "promoted", place.champion, actor="a test", reason="to see", moment=MOMENT)
+        change(connection, place, "promoted", place.champion, By("to see", MOMENT, "a test"))
 
 
 def answer_of(forecaster: Forecaster, key_id: str | None = None, **asked: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import threading
 from pathlib import Path
@@ -22,6 +23,7 @@ from api.life.scoring import no_pause
 from api.life.stages import advance
 from api.life.tick import tick
 from api.models import ForecastRequest
+from api.receipts import receipt_at
 from api.settings import Settings
 from api.snapshots import Snapshots
 from forecast import Configuration, ForecastError
@@ -213,3 +215,24 @@ def test_latencies_are_those_of_the_ledger(poor: Path) -> None:
     assert len(found["canary"]) == 1
     assert len(found["champion"]) == WEEKS
     assert min(found["champion"]) > 0
+
+
+def answered(settings: Settings, roles: list[str]) -> None:
+    """As if the category was answered so just now, the last one last."""
+    made = Forecaster(settings, Snapshots(settings.home)).make(ForecastRequest(category="Boots", horizon=2))
+    asked = orjson.loads(made.request)
+    moment = now() - dt.timedelta(minutes=30)
+    for number, role in enumerate(roles):
+        receipt = receipt_at(moment + dt.timedelta(seconds=number), number)
+        request = orjson.dumps(asked | {"role": role})
+        Ledger(settings).append(dataclasses.replace(made, receipt=receipt, request=request))
+
+
+def test_a_small_share_has_its_answers_though_others_are_many(poor: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "LOOKED_AT", 10)
+    monkeypatch.setattr(stages, "PAGE", 7)
+    settings = Settings(home=poor, canary_answers=3)
+    place = put(settings, now() - dt.timedelta(hours=1), challenger=GOOD.name, share=5)
+    answered(settings, [role for _ in range(4) for role in ("canary", *["champion"] * 19)])
+    found = stages._latencies(settings, place)
+    assert (len(found["canary"]), len(found["champion"])) == (3, 10)
